@@ -1,0 +1,1 @@
+"""Airflow Xtended: deploy DAGs and control their runs over HTTP."""

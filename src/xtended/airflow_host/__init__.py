@@ -1,0 +1,1 @@
+"""The seam between this extension and Airflow."""

@@ -1,0 +1,209 @@
+"""The seam: what this extension needs from Airflow, one small interface per concern.
+
+`airflow3/` and `airflow2/` implement these; nothing outside `airflow_host/` (and `plugin.py`) imports
+`airflow`. All calls are synchronous and may block: callers run them in a worker thread. Paths that cross
+the seam are POSIX paths relative to the DAG folder; a DAG inside `x.zip` has the path `x.zip`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+Method = Literal["GET", "POST", "PUT", "DELETE"]
+
+
+@dataclass(frozen=True)
+class User:
+    """Someone who has proved who they are; `native` is the host's own user object."""
+
+    name: str
+    native: Any = field(repr=False, compare=False)
+
+
+@dataclass(frozen=True)
+class BasicCredentials:
+    username: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class BearerCredentials:
+    token: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class SessionCredentials:
+    """The session cookie of Airflow's own UI."""
+
+    cookie: str = field(repr=False)
+
+
+Credentials = BasicCredentials | BearerCredentials | SessionCredentials
+
+
+class Identity(Protocol):
+    """Who is calling and what the host's auth manager lets them do."""
+
+    @property
+    def session_cookie(self) -> str:
+        """Name of the cookie that Airflow's UI session uses."""
+        ...
+
+    def authenticate(self, credentials: Credentials) -> User | None:
+        """The user, or None where the credentials are wrong."""
+        ...
+
+    def may(self, user: User, method: Method, entity: str | None, dag_id: str | None) -> bool:
+        """Whether `user` may use `method` on one DAG, or on all DAGs where `dag_id` is None.
+
+        `entity` narrows it to a part of the DAG, named as Airflow's `DagAccessEntity` names it
+        (CODE, RUN, TASK_INSTANCE, ...).
+        """
+        ...
+
+    def may_some(self, user: User, method: Method, entity: str | None) -> bool:
+        """Whether `user` may use `method` on at least one DAG, existing or not."""
+        ...
+
+    def login_url(self) -> str:
+        """Where a browser logs in to Airflow."""
+        ...
+
+
+@dataclass(frozen=True)
+class KnownDag:
+    """A DAG as Airflow's database has it. `path` is None where another bundle holds the DAG."""
+
+    dag_id: str
+    path: str | None
+    bundle: str | None
+    paused: bool
+    stale: bool
+
+
+class Catalogue(Protocol):
+    """What Airflow's database says about DAGs."""
+
+    def reachable(self) -> bool:
+        """Whether the metadata database answers."""
+        ...
+
+    def find(self, dag_ids: Collection[str]) -> dict[str, KnownDag]:
+        """The known ones among `dag_ids`, stale ones included."""
+        ...
+
+    def in_files(self, paths: Collection[str] | None) -> list[KnownDag]:
+        """The DAGs that these files define, by Airflow's record; None: in any file of the DAG folder."""
+        ...
+
+
+@dataclass(frozen=True)
+class ParsedDag:
+    """One DAG found by the parser; `data` is the host's serialised form, JSON-able."""
+
+    dag_id: str
+    data: Mapping[str, Any] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class ImportProblem:
+    """Why a file, or a DAG in it, could not be loaded. No server path is in `message`."""
+
+    file: str
+    line: int | None
+    message: str
+    stacktrace: str = field(repr=False, default="")
+
+    def public(self) -> dict[str, Any]:
+        """What a client sees."""
+        return {"file": self.file, "line": self.line, "message": self.message}
+
+
+@dataclass(frozen=True)
+class ParsedFile:
+    """What one file of the DAG folder defines."""
+
+    path: str
+    dags: tuple[ParsedDag, ...]
+    import_problems: tuple[ImportProblem, ...]
+    warnings: tuple[Mapping[str, Any], ...]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class AuditEntry:
+    """One line of Airflow's audit log."""
+
+    event: str
+    user: User
+    dag_ids: tuple[str, ...]
+    details: Mapping[str, Any]
+
+
+class Transaction(Protocol):
+    """Changes to Airflow's database that become visible together, when the context ends."""
+
+    def publish(self, files: Sequence[ParsedFile]) -> None:
+        """Record what these files define, as the DAG processor would, and make it live."""
+        ...
+
+    def retire(self, paths: Collection[str], keep: Collection[str] = ()) -> list[str]:
+        """Mark the DAGs of these files stale, except those in `keep`; answers their ids."""
+        ...
+
+    def request_parse(self, paths: Collection[str]) -> None:
+        """Ask the DAG processor to parse these files next."""
+        ...
+
+    def unpause(self, dag_ids: Collection[str]) -> None: ...
+
+    def delete_dag(self, dag_id: str) -> None:
+        """Delete the DAG's records. Raises Conflict where its tasks still run, NotFound where unknown."""
+        ...
+
+    def audit(self, entry: AuditEntry) -> None: ...
+
+
+@dataclass(frozen=True)
+class Versions:
+    airflow: str
+    connexion: str
+    host: Literal["airflow3", "airflow2"]
+
+
+class Host(Protocol):
+    """The Airflow installation that this extension finds itself in."""
+
+    @property
+    def identity(self) -> Identity: ...
+
+    @property
+    def catalogue(self) -> Catalogue: ...
+
+    def option(self, key: str) -> str | None:
+        """One option of the `[xtended_api]` section, environment variables included; None where unset."""
+        ...
+
+    def home(self) -> Path:
+        """AIRFLOW_HOME."""
+        ...
+
+    def dag_folder(self) -> Path:
+        """The folder that DAG files go to. Raises FolderNotOurs where the bundle can't be written to."""
+        ...
+
+    def bundle_name(self) -> str:
+        """Name of the DAG bundle; on Airflow 2 the name that Airflow 3 gives its default."""
+        ...
+
+    def parse_backend(self) -> str:
+        """`module:attribute` of the function that parses one file inside a parser process."""
+        ...
+
+    def transaction(self) -> AbstractContextManager[Transaction]: ...
+
+    def versions(self) -> Versions: ...

@@ -1,0 +1,1 @@
+"""Running untrusted DAG code out of process."""

@@ -1,0 +1,1 @@
+"""DAG files at rest: names, archives, staging, atomic change sets, history."""

@@ -1,0 +1,166 @@
+"""The errors a client can meet, as one hierarchy, each with a stable RFC 9457 `type`.
+
+    Problem
+    +-- BadRequest 400
+    |   +-- BadName
+    |   +-- BadArchive
+    +-- Unauthenticated 401
+    +-- Forbidden 403
+    |   +-- OutboundRefused
+    +-- NotFound 404
+    +-- Conflict 409
+    |   +-- FileExists
+    |   +-- DagOwnedElsewhere
+    |   +-- FileDefinesOtherDags
+    |   +-- FolderNotOurs
+    +-- RevisionMoved 412
+    +-- TooLarge 413
+    +-- UnsupportedType 415
+    +-- DagInvalid 422
+    +-- ChecksumMismatch 422
+    +-- SourceFailed 502
+    +-- Unavailable 503
+    |   +-- ParserUnavailable
+    |   +-- FolderUnavailable
+    |   +-- FolderBusy
+    |   +-- Misconfigured
+    +-- ParseTimeout 504
+
+A message says what is wrong, with which value, and what to do about it. It never holds a traceback, an
+absolute path of the server or a secret: what goes into a Problem goes to the client.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+TYPE_PREFIX = "urn:airflow-xtended:problem:"
+MEDIA_TYPE = "application/problem+json"
+
+
+class Problem(Exception):
+    """An error with an HTTP status and a stable type; `extra` holds members a program can act on."""
+
+    status: ClassVar[int] = 500
+    kind: ClassVar[str] = "internal-error"
+    title: ClassVar[str] = "Internal error"
+
+    def __init__(self, detail: str, *, headers: Mapping[str, str] | None = None, **extra: Any) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.headers: dict[str, str] = dict(headers or {})
+        self.extra = extra
+
+    def body(self) -> dict[str, Any]:
+        """The problem as an `application/problem+json` object."""
+        return problem_body(self.status, self.kind, self.title, self.detail, **self.extra)
+
+
+def problem_body(status: int, kind: str, title: str, detail: str, **extra: Any) -> dict[str, Any]:
+    """The members of every problem; reserved members win over `extra`."""
+    return {
+        **extra,
+        "type": TYPE_PREFIX + kind,
+        "title": title,
+        "status": status,
+        "detail": detail,
+    }
+
+
+class BadRequest(Problem):
+    status, kind, title = 400, "bad-request", "Bad request"
+
+
+class BadName(BadRequest):
+    kind, title = "bad-name", "Name not allowed"
+
+
+class BadArchive(BadRequest):
+    kind, title = "bad-archive", "Archive not allowed"
+
+
+class Unauthenticated(Problem):
+    status, kind, title = 401, "unauthenticated", "Authentication required"
+
+
+class Forbidden(Problem):
+    status, kind, title = 403, "forbidden", "Not allowed"
+
+
+class OutboundRefused(Forbidden):
+    kind, title = "outbound-refused", "Outbound address not allowed"
+
+
+class NotFound(Problem):
+    status, kind, title = 404, "not-found", "Not found"
+
+
+class Conflict(Problem):
+    status, kind, title = 409, "conflict", "Conflict"
+
+
+class FileExists(Conflict):
+    kind, title = "file-exists", "File exists"
+
+
+class DagOwnedElsewhere(Conflict):
+    kind, title = "dag-defined-elsewhere", "DAG is defined by another file"
+
+
+class FileDefinesOtherDags(Conflict):
+    kind, title = "file-defines-other-dags", "File defines other DAGs too"
+
+
+class FolderNotOurs(Conflict):
+    kind, title = "folder-not-ours", "DAG folder is managed by something else"
+
+
+class RevisionMoved(Problem):
+    status, kind, title = 412, "revision-moved", "The DAG folder has moved on"
+
+
+class TooLarge(Problem):
+    status, kind, title = 413, "too-large", "Too large"
+
+
+class UnsupportedType(Problem):
+    status, kind, title = 415, "unsupported-type", "File type not supported"
+
+
+class DagInvalid(Problem):
+    """The DAG file does not parse; `import_errors` holds {file, line, message} objects."""
+
+    status, kind, title = 422, "dag-invalid", "DAG file does not parse"
+
+
+class ChecksumMismatch(Problem):
+    status, kind, title = 422, "checksum-mismatch", "Checksum does not match"
+
+
+class SourceFailed(Problem):
+    status, kind, title = 502, "source-failed", "The source could not be read"
+
+
+class Unavailable(Problem):
+    status, kind, title = 503, "unavailable", "Not available"
+
+
+class ParserUnavailable(Unavailable):
+    kind, title = "parser-unavailable", "DAG parser is not available"
+
+
+class FolderUnavailable(Unavailable):
+    kind, title = "folder-unavailable", "DAG folder can't be written"
+
+
+class FolderBusy(Unavailable):
+    kind, title = "folder-busy", "DAG folder is being changed"
+
+
+class Misconfigured(Unavailable):
+    kind, title = "misconfigured", "Airflow Xtended is misconfigured"
+
+
+class ParseTimeout(Problem):
+    status, kind, title = 504, "parse-timeout", "Parsing ran past its time"
