@@ -1,0 +1,96 @@
+# Each command sets up what it needs, once, below .venv/, from a machine that has Python 3.11 alone.
+# Settings come from the environment or the command line: make run PORT=8081
+
+HOST ?= airflow3
+ARGS ?=
+
+HOSTS := $(if $(filter all,$(HOST)),airflow3 airflow2,$(HOST))
+ifneq ($(filter-out airflow3 airflow2,$(HOSTS)),)
+$(error HOST is airflow3, airflow2 or all, not '$(HOST)')
+endif
+
+UV := .venv/uv/bin/uv
+TOOLS := .venv/tools/bin
+SPEC := openapi/xtended.yaml
+
+export UV_NO_PROGRESS := 1
+export REDOCLY_TELEMETRY := off
+export REDOCLY_SUPPRESS_UPDATE_NOTICE := true
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint format bench dist requirements clean
+.SECONDARY:
+
+help: ## Show this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
+	@echo 'HOST=airflow3 (default), airflow2 or all says which Airflow; ARGS="..." is passed on.'
+
+run: $(HOSTS:%=.venv/%/.host) ## Start Airflow with this extension, on http://localhost:8080
+	$(if $(filter 1,$(words $(HOSTS))),,$(error make run starts one Airflow: HOST=airflow3 or HOST=airflow2))
+	@exec .venv/$(HOST)/bin/python scripts/run.py $(ARGS)
+
+test: $(HOSTS:%=.venv/%/.dev) .venv/tools/.done ## Run the tests
+	@failed=0; for host in $(HOSTS); do \
+		echo "Tests on $$host"; .venv/$$host/bin/python -m pytest $(ARGS) || failed=1; \
+	done; exit $$failed
+
+lint: .venv/airflow3/.dev .venv/tools/.done node_modules/.done ## Check style, types, layers and the spec
+	$(TOOLS)/ruff check .
+	$(TOOLS)/ruff format --check .
+	.venv/airflow3/bin/mypy
+	PYTHONPATH=src $(TOOLS)/lint-imports --no-cache
+	$(TOOLS)/openapi-spec-validator $(SPEC)
+	PATH="$(CURDIR)/$(TOOLS):$$PATH" node_modules/.bin/redocly lint $(SPEC)
+
+format: .venv/tools/.done ## Put the code into shape
+	$(TOOLS)/ruff check --fix .
+	$(TOOLS)/ruff format .
+
+bench: $(HOSTS:%=.venv/%/.dev) ## Measure, and print the table
+	@failed=0; for host in $(HOSTS); do \
+		.venv/$$host/bin/python benchmarks/run.py $(ARGS) || failed=1; \
+	done; exit $$failed
+
+dist: $(UV) ## Build the wheel and the source archive into dist/
+	$(UV) build --quiet --out-dir dist
+
+# One `cd`, so that the files name each other without a path, whoever compiles them.
+COMPILE = cd requirements && ../$(UV) pip compile --quiet --python-version 3.11 --no-emit-index-url \
+	--annotation-style line --custom-compile-command 'make requirements'
+requirements: $(UV) ## Compile the exact versions anew (ARGS=--upgrade takes newer ones)
+	$(COMPILE) $(ARGS) airflow3.in -o airflow3.txt
+	$(COMPILE) $(ARGS) airflow2.in -o airflow2.txt
+	$(COMPILE) $(ARGS) dev.in -c airflow3.txt -o dev-airflow3.txt
+	$(COMPILE) $(ARGS) dev.in -c airflow2.txt -o dev-airflow2.txt
+	$(COMPILE) $(ARGS) tools.in -o tools.txt
+
+clean: ## Remove all that these commands made, the local Airflow and its DAGs too
+	rm -rf .venv node_modules .airflow .airflow2 dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+$(UV): scripts/bootstrap.sh requirements/boot.txt
+	@sh scripts/bootstrap.sh .venv/uv requirements/boot.txt
+
+# A stamp is touched last: an install that was interrupted is done again. The host's own stamp comes first,
+# because `pip sync` takes away everything that its file does not name.
+.venv/%/.host: requirements/%.txt pyproject.toml $(UV)
+	@echo "Installing $* into .venv/$*"
+	@$(UV) venv --quiet --allow-existing --python .venv/uv/bin/python .venv/$*
+	@$(UV) pip sync --quiet --python .venv/$*/bin/python requirements/$*.txt
+	@$(UV) pip install --quiet --no-deps --python .venv/$*/bin/python --editable .
+	@touch $@
+
+.venv/%/.dev: requirements/dev-%.txt .venv/%/.host
+	@echo "Installing what the tests need into .venv/$*"
+	@$(UV) pip install --quiet --no-deps --python .venv/$*/bin/python --requirements requirements/dev-$*.txt
+	@touch $@
+
+.venv/tools/.done: requirements/tools.txt $(UV)
+	@echo "Installing tools into .venv/tools"
+	@$(UV) venv --quiet --allow-existing --python .venv/uv/bin/python .venv/tools
+	@$(UV) pip sync --quiet --python .venv/tools/bin/python requirements/tools.txt
+	@touch $@
+
+node_modules/.done: package.json .venv/tools/.done
+	@echo "Installing tools into node_modules"
+	@PATH="$(CURDIR)/$(TOOLS):$$PATH" npm install --no-package-lock --no-audit --no-fund --silent
+	@touch $@

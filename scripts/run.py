@@ -1,0 +1,246 @@
+"""Start a whole Airflow with this extension in it, on this machine; what `make run` calls.
+
+It runs the Airflow of the Python that runs it. It ends when a component ends (exit status 1), and on Ctrl-C
+or SIGTERM (exit status 0), and leaves no process behind.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import json
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from local_airflow.home import USERS, Home
+from local_airflow.processes import Component, ProcessGroup
+
+API = "/api/v1/xtended"
+# What is started, in the names of `--only`, with Airflow's own command for it on each host.
+COMPONENTS = {
+    "web": {"airflow3": "api-server", "airflow2": "webserver"},
+    "scheduler": {"airflow3": "scheduler", "airflow2": "scheduler"},
+    "dag-processor": {"airflow3": "dag-processor", "airflow2": "dag-processor"},
+    "triggerer": {"airflow3": "triggerer", "airflow2": "triggerer"},
+}
+AIRFLOW_HEALTH = {"airflow3": "/api/v2/monitor/health", "airflow2": "/api/v1/health"}
+READY_SECONDS = 240.0
+STOP_SECONDS = 15.0
+LOOK_SECONDS = 0.25
+
+
+class StartFailed(Exception):
+    """Airflow did not come up, or did not stay up; the message is for the person at the terminal."""
+
+
+class StopAsked(Exception):
+    """Ctrl-C or SIGTERM."""
+
+
+class LocalAirflow:
+    """One run: prepare the home, start the components, wait until they serve, watch them."""
+
+    def __init__(self, home: Home, port: int, components: Sequence[str]) -> None:
+        self.home = home
+        self.port = port
+        self.url = f"http://localhost:{port}"
+        self.passwords = home.passwords()
+        self.stop_asked = threading.Event()
+        self._names = components
+        self._group = ProcessGroup(home.variables(port), home.path / "logs")
+        # A proxy of the environment is for other machines than this one.
+        self._http = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+    def prepare(self) -> None:
+        """Bring the database to this version, and make the users where they live in it."""
+        self._finish("db-migrate", ["-m", "airflow", "db", "migrate"])
+        if self.home.uses_fab:
+            program = Path(__file__).with_name("local_airflow") / "fab_users.py"
+            self._finish("users", [str(program)], json.dumps(self.passwords).encode())
+
+    def start(self) -> None:
+        """Start the components, all at once."""
+        for name in self._names:
+            command = COMPONENTS[name][self.home.kind]
+            self._group.start(command, [sys.executable, "-m", "airflow", command])
+
+    def wait_until_ready(self) -> str | None:
+        """Wait for Airflow and the extension. Returns what is wrong with the extension's settings, if anything."""
+        deadline = time.monotonic() + READY_SECONDS
+        waiting_for = "the web server"
+        while time.monotonic() < deadline:
+            self._look()
+            waiting_for, warning = self._waiting_for()
+            if not waiting_for:
+                return warning
+        tails = "".join(f"\n{c.log}:\n{c.tail()}" for c in self._group.components)
+        raise StartFailed(f"Not ready after {READY_SECONDS:.0f} s, still waiting for {waiting_for}.{tails}")
+
+    def watch(self) -> NoReturn:
+        """Wait until a component ends (StartFailed) or a stop is asked for (StopAsked)."""
+        while True:
+            self._look()
+
+    def stop(self) -> None:
+        self._group.stop(STOP_SECONDS)
+
+    def _waiting_for(self) -> tuple[str, str | None]:
+        status, airflow = self._get(AIRFLOW_HEALTH[self.home.kind])
+        if status != 200:
+            return "the web server", None
+        for name in self._names:
+            of_airflow = airflow.get(name.replace("-", "_"))
+            if name != "web" and (of_airflow or {}).get("status") != "healthy":
+                return f"the {name}'s first heartbeat", None
+        status, ours = self._get(f"{API}/health")
+        if status == 503 and str(ours.get("type")).endswith(":misconfigured"):
+            return "", str(ours.get("detail"))
+        return ("" if status == 200 else f"{API}/health, which answers {status} {ours}"), None
+
+    def _get(self, path: str) -> tuple[int, dict[str, Any]]:
+        """Status and JSON object at a path of the web server; status 0 where nothing answers."""
+        address = self.home.address.replace("0.0.0.0", "127.0.0.1")  # noqa: S104 - replaced, not bound
+        try:
+            with self._http.open(f"http://{address}:{self.port}{path}", timeout=10) as answer:
+                status, body = answer.status, answer.read()
+        except urllib.error.HTTPError as error:
+            status, body = error.code, error.read()
+        except OSError:
+            return 0, {}
+        try:
+            parsed = json.loads(body)
+        except ValueError:
+            parsed = None
+        return status, parsed if isinstance(parsed, dict) else {}
+
+    def _finish(self, name: str, arguments: list[str], stdin: bytes = b"") -> None:
+        component = self._group.start(name, [sys.executable, *arguments], stdin)
+        while component.process.poll() is None:
+            self._pause()
+        if self._group.finish(component):
+            raise StartFailed(self._why_ended(component))
+
+    def _look(self) -> None:
+        self._pause()
+        if ended := self._group.ended():
+            raise StartFailed(self._why_ended(ended))
+
+    def _pause(self) -> None:
+        if self.stop_asked.wait(LOOK_SECONDS):
+            raise StopAsked
+
+    @staticmethod
+    def _why_ended(component: Component) -> str:
+        status = component.process.returncode
+        return f"{component.name} ended with status {status}. {component.log} says:\n{component.tail()}"
+
+
+def choose_port(asked: str | None, home: Home) -> int:
+    """The port to listen at; "0" asks for any that is free. Raises StartFailed where it is taken."""
+    port = int(asked) if asked else home.port
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((home.address, port))
+        except OSError as error:
+            raise StartFailed(
+                f"Port {port} of {home.address} can't be used ({error.strerror}). "
+                f"Name another one: make run PORT={port + 1}"
+            ) from None
+        return int(probe.getsockname()[1])
+
+
+def say(text: str) -> None:
+    print(text, flush=True)  # noqa: T201 - this is a command, and this its output
+
+
+def banner(airflow: LocalAirflow, warning: str | None, seconds: float) -> str:
+    """What to do now that Airflow is up."""
+    admin = airflow.passwords["admin"]
+    lines = [f"\nAirflow {airflow.home.airflow_version} is ready at {airflow.url} after {seconds:.0f} s.\n"]
+    if warning:
+        lines.append(f"But Airflow Xtended is not: {warning}\n")
+    lines += [f"  {name:<8}{airflow.passwords[name]}" for name in USERS]
+    lines += [
+        "",
+        f"  API docs    {airflow.url}{API}/ui/",
+        f"  DAG folder  {airflow.home.option('core', 'dags_folder') or airflow.home.path / 'dags'}",
+        f"  Logs        {airflow.home.path / 'logs'}",
+        "",
+        "Deploy a DAG:",
+        f"  curl -u admin:{admin} -F dag_file=@my_dag.py -F otf_sync=true {airflow.url}{API}/deploy_dag",
+        "",
+        "Ctrl-C stops everything.",
+    ]
+    return "\n".join(lines)
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--port", default=os.environ.get("PORT"), help="0: any free one (default: PORT, airflow.cfg, 8080)"
+    )
+    parser.add_argument(
+        "--only",
+        default=",".join(COMPONENTS),
+        type=lambda text: text.split(","),
+        help="the components to start, of %(default)s",
+    )
+    parser.add_argument("--ready-file", type=Path, help="write the URL and version here, as JSON, when ready")
+    parsed = parser.parse_args()
+    if unknown := set(parsed.only) - set(COMPONENTS):
+        parser.error(f"no component {', '.join(sorted(unknown))}: there are {', '.join(COMPONENTS)}")
+    return parsed
+
+
+def run(options: argparse.Namespace) -> None:
+    """Start, report, and watch until StopAsked or StartFailed."""
+    began = time.monotonic()
+    home = Home(os.environ)
+    with (home.path / "run.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StartFailed(f"An Airflow runs in {home.path} already.") from None
+        airflow = LocalAirflow(home, choose_port(options.port, home), options.only)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, lambda *_: airflow.stop_asked.set())
+        try:
+            say(f"Preparing Airflow {home.airflow_version} in {home.path}")
+            airflow.prepare()
+            say(f"Starting {', '.join(options.only)}")
+            airflow.start()
+            warning = airflow.wait_until_ready()
+            say(banner(airflow, warning, time.monotonic() - began))
+            if options.ready_file:
+                about = {"url": airflow.url, "host": home.kind, "airflow": home.airflow_version}
+                options.ready_file.write_text(json.dumps(about))
+            airflow.watch()
+        except StopAsked:
+            say("\nStopping")
+            raise
+        finally:
+            airflow.stop()
+
+
+def main() -> int:
+    try:
+        run(arguments())
+    except StartFailed as error:
+        print(error, file=sys.stderr, flush=True)  # noqa: T201
+        return 1
+    except StopAsked:
+        return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
