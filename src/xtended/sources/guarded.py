@@ -1,0 +1,149 @@
+"""Requests' transport with checked addresses and one deadline for everything."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from types import TracebackType
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+from xtended.problems import SourceFailed
+from xtended.sources.addresses import OutboundPolicy, resolve
+
+
+class Deadline:
+    """Cuts every connection of one fetch when its time is up.
+
+    A socket's own timeout starts anew with each byte that arrives, so a server that drips bytes would never
+    reach it.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._end = time.monotonic() + seconds
+        self._watched: list[socket.socket] = []
+        self._lock = threading.Lock()
+        self._timer = threading.Timer(seconds, self._cut)
+        self._timer.daemon = True
+
+    @property
+    def remaining(self) -> float:
+        """Seconds left, never 0 or less: to a socket 0 means not to block."""
+        return max(self._end - time.monotonic(), 0.001)
+
+    @property
+    def passed(self) -> bool:
+        return time.monotonic() >= self._end
+
+    def missed(self) -> SourceFailed:
+        return SourceFailed(f"Fetching the URL took longer than {self._seconds:g} seconds.")
+
+    def watch(self, connection: socket.socket) -> None:
+        """Raises TimeoutError where the time is up already."""
+        # A duplicate reaches the connection even after TLS has taken the socket object over.
+        with self._lock:
+            if self.passed:
+                raise TimeoutError
+            self._watched.append(connection.dup())
+
+    def _cut(self) -> None:
+        with self._lock:
+            for connection in self._watched:
+                with suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
+
+    def __enter__(self) -> Deadline:
+        self._timer.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._timer.cancel()
+        with self._lock:
+            for connection in self._watched:
+                connection.close()
+            self._watched.clear()
+
+
+class GuardedAdapter(HTTPAdapter):
+    """Requests' transport, with every connection opened by `_dial`.
+
+    It is used without a `requests.Session`: that reads proxies and .netrc from the environment (a proxy
+    would look the name up itself, past our check), and loads the whole body of a redirect.
+    """
+
+    def __init__(self, policy: OutboundPolicy, deadline: Deadline) -> None:
+        self._policy = policy
+        self._deadline = deadline
+        super().__init__(max_retries=0)
+        self.poolmanager.pool_classes_by_scheme = _pool_classes(self._dial)
+
+    def __enter__(self) -> GuardedAdapter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def get(self, url: str, credentials: tuple[str, str] | None) -> requests.Response:
+        """The response to a GET, its body unread. `credentials` are for HTTP basic."""
+        headers = {"User-Agent": "airflow-xtended", "Accept": "*/*", "Accept-Encoding": "identity"}
+        request = requests.Request("GET", url, headers=headers, auth=credentials)
+        return self.send(
+            request.prepare(), stream=True, timeout=self._deadline.remaining, verify=_trusted(), proxies={}
+        )
+
+    def _dial(self, host: str, port: int) -> socket.socket:
+        endpoints = resolve(host, port, policy=self._policy, within=self._deadline.remaining)
+        reason = ""
+        for left, endpoint in zip(range(len(endpoints), 0, -1), endpoints, strict=True):
+            connection = socket.socket(endpoint.family, socket.SOCK_STREAM)
+            try:
+                connection.settimeout(self._deadline.remaining / left)
+                connection.connect(endpoint.sockaddr)
+                connection.settimeout(self._deadline.remaining)
+                self._deadline.watch(connection)
+            except OSError as error:
+                connection.close()
+                reason = os.strerror(error.errno) if error.errno else "timed out"
+            else:
+                return connection
+        if self._deadline.passed:
+            raise self._deadline.missed()
+        raise SourceFailed(f"Could not connect to {host!r}, port {port}: {reason}.", host=host)
+
+
+def _trusted() -> str | bool:
+    """The CA bundle that `requests` would take: the operator's, or the one that comes with it."""
+    return os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
+
+
+def _pool_classes(dial: Callable[[str, int], socket.socket]) -> dict[str, type[HTTPConnectionPool]]:
+    """Connection pools whose sockets `dial` opens. TLS still checks the certificate against the host name,
+    which is why the name is kept and only the socket is replaced."""
+
+    class Connection(HTTPConnection):
+        def _new_conn(self) -> socket.socket:
+            return dial(self._dns_host, self.port)
+
+    class TlsConnection(HTTPSConnection):
+        def _new_conn(self) -> socket.socket:
+            return dial(self._dns_host, self.port)
+
+    class Pool(HTTPConnectionPool):
+        ConnectionCls = Connection
+
+    class TlsPool(HTTPSConnectionPool):
+        ConnectionCls = TlsConnection
+
+    return {"http": Pool, "https": TlsPool}
