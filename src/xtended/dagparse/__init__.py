@@ -1,1 +1,7 @@
-"""Running untrusted DAG code out of process."""
+"""Running untrusted DAG code out of process: a warm parser, limits, result."""
+
+from __future__ import annotations
+
+from xtended.dagparse.client import Parser, ParseTree
+
+__all__ = ["ParseTree", "Parser"]

@@ -1,0 +1,37 @@
+"""Makes what was parsed in a shadow of the DAG folder read as though it had been parsed in the DAG folder."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+
+class Relocation:
+    """Replaces names in every string of a JSON-able value."""
+
+    def __init__(self, names: Mapping[str, str]) -> None:
+        self._names = {old: new for old, new in names.items() if old != new}
+        longest_first = sorted(self._names, key=len, reverse=True)
+        self._pattern = re.compile("|".join(re.escape(name) for name in longest_first) + r"(?![\w.-])")
+
+    @classmethod
+    def of_tree(cls, root: Path, live_root: Path, module_names: Mapping[str, str]) -> Relocation:
+        """From `root`, however it is spelled, to `live_root`."""
+        return cls({str(root): str(live_root), str(root.resolve()): str(live_root), **module_names})
+
+    def apply(self, value: Any) -> Any:
+        """A copy of `value` with every name replaced, in keys too."""
+        if not self._names:
+            return value
+        return self._apply(value)
+
+    def _apply(self, value: Any) -> Any:
+        if isinstance(value, str):
+            return self._pattern.sub(lambda found: self._names[found[0]], value)
+        if isinstance(value, dict):
+            return {self._apply(key): self._apply(item) for key, item in value.items()}
+        if isinstance(value, list | tuple):
+            return [self._apply(item) for item in value]
+        return value

@@ -1,0 +1,165 @@
+"""Starting the warm parser, once per Airflow installation, and connecting to it."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+import os
+import socket
+import stat
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from xtended import __version__
+from xtended.problems import ParserUnavailable
+
+log = logging.getLogger(__name__)
+
+SOCKET_PATH_LIMIT = 107 if sys.platform.startswith("linux") else 103
+"""Bytes that the path of a Unix socket may have."""
+
+START_PATIENCE = 20.0
+"""Seconds from starting the parser's process until its socket has to be there (Airflow loads after that)."""
+
+RUNNING_IN_PARSER = "XTENDED_IN_PARSER"
+"""Set in the environment of the parser and of everything that it runs."""
+
+
+class Launcher:
+    """Knows where the parser listens, and how to get it to."""
+
+    def __init__(self, backend: str, runtime_dir: Path, idle_seconds: float, environ: Mapping[str, str]) -> None:
+        self._backend = backend
+        self._idle_seconds = idle_seconds
+        self._environ = {**environ, RUNNING_IN_PARSER: "1"}
+        self._path = _choose_path(runtime_dir, f"parser-{_fingerprint(backend, idle_seconds, environ)}.sock")
+
+    def connect(self) -> socket.socket | None:
+        """A connection to the parser that is there; None where there is none. Raises ParserUnavailable."""
+        path = self._socket_path()
+        connection = socket.socket(socket.AF_UNIX)
+        try:
+            connection.connect(os.fspath(path))
+        except (FileNotFoundError, ConnectionError):
+            connection.close()
+            return None
+        if _peer_uid(connection) not in (None, os.geteuid()):
+            connection.close()
+            raise ParserUnavailable("The DAG parser's socket belongs to another user of the server.")
+        return connection
+
+    def start(self, *, wait: bool) -> None:
+        """Start the parser unless it is there, or another process is starting it. Raises ParserUnavailable.
+
+        With `wait`, its socket is there afterwards.
+        """
+        path = self._socket_path()
+        deadline = time.monotonic() + START_PATIENCE
+        try:
+            with FileLock(path.with_suffix(".lock"), timeout=START_PATIENCE if wait else 0):
+                if (connection := self.connect()) is not None:
+                    connection.close()
+                    return
+                process = self._spawn(path)
+                while not self._listening(path):
+                    if process.poll() is not None:
+                        raise self._failed(path, f"it ended with status {process.returncode}")
+                    if time.monotonic() > deadline:
+                        process.kill()
+                        raise self._failed(path, f"it does not listen after {START_PATIENCE:.0f} seconds")
+                    time.sleep(0.01)
+                # Somebody has to take its exit status, whenever that comes.
+                threading.Thread(target=process.wait, name="xtended-parser-wait", daemon=True).start()
+        except Timeout:
+            if wait:
+                raise ParserUnavailable("The DAG parser is being started by another worker; try again.") from None
+
+    def _listening(self, path: Path) -> bool:
+        connection = self.connect()
+        if connection is None:
+            return False
+        connection.close()
+        return True
+
+    def _spawn(self, path: Path) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-P", "-m", "xtended.dagparse.server"]
+        command += ["--socket", os.fspath(path), "--backend", self._backend, "--idle", str(self._idle_seconds)]
+        with path.with_suffix(".log").open("wb") as errors:
+            return subprocess.Popen(  # noqa: S603
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=errors,
+                env=self._environ,
+                start_new_session=True,
+            )
+
+    def _failed(self, path: Path, how: str) -> ParserUnavailable:
+        log.error("The DAG parser did not start, %s: %s", how, self.last_words())
+        return ParserUnavailable("The DAG parser could not be started; the web server's log says why.")
+
+    def last_words(self) -> str:
+        """The end of what the parser's own process wrote to its log: never DAG code, never DAG output."""
+        with contextlib.suppress(OSError):
+            return self._socket_path().with_suffix(".log").read_text(errors="replace")[-4000:].strip()
+        return ""
+
+    def _socket_path(self) -> Path:
+        _own_directory(self._path.parent)
+        return self._path
+
+
+def _choose_path(runtime_dir: Path, name: str) -> Path:
+    """`name` in the runtime directory, or in a short one that belongs to it where that path is too long."""
+    path = runtime_dir.absolute() / name
+    if len(os.fsencode(path)) <= SOCKET_PATH_LIMIT:
+        return path
+    digest = hashlib.sha256(os.fsencode(path.parent)).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"xtended-{os.geteuid()}-{digest}" / name
+
+
+def _fingerprint(backend: str, idle_seconds: float, environ: Mapping[str, str]) -> str:
+    """The same for all workers of one Airflow; another one after an upgrade or a change of settings."""
+    shared = [__version__, sys.executable, backend, str(idle_seconds)]
+    shared += [
+        f"{name}={value}"
+        for name, value in sorted(environ.items())
+        if name.startswith("AIRFLOW") or name == "PYTHONPATH"
+    ]
+    return hashlib.sha256("\0".join(shared).encode(errors="surrogateescape")).hexdigest()[:12]
+
+
+def _own_directory(path: Path) -> None:
+    """Make sure that `path` is a directory that nobody else can put a socket into. Raises ParserUnavailable."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileExistsError):
+            path.mkdir(mode=0o700)
+        found = path.lstat()
+        if stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid():
+            if stat.S_IMODE(found.st_mode) != 0o700:
+                path.chmod(0o700)
+            return
+    except OSError as error:
+        log.error("The DAG parser's directory %s can't be used: %s", path, error)
+        raise ParserUnavailable("The directory of the DAG parser's socket can't be used.") from error
+    log.error("The DAG parser's directory %s is not a directory of this user", path)
+    raise ParserUnavailable("The directory of the DAG parser's socket belongs to another user of the server.")
+
+
+def _peer_uid(connection: socket.socket) -> int | None:
+    """The user at the other end of a Unix socket; None where the system can't say."""
+    option = getattr(socket, "SO_PEERCRED", None)
+    if option is None:
+        return None
+    size = struct.calcsize("3i")
+    return int(struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, option, size))[1])

@@ -1,0 +1,127 @@
+"""What web workers and the parser say to each other: length-prefixed JSON over a Unix socket.
+
+A connection carries one request, the client's first frame; its `kind` is one of
+
+    lease   hold this connection open: the parser stays for as long as somebody holds one
+    ping    answered with `pong` once Airflow is loaded
+    parse   a ParseRequest; answered with `started`, then one frame per path, in order, then `done`
+
+A path's frame is `file` (a ParsedFile) or `timeout` (with `seconds`). Closing the connection aborts the request.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import socket
+import struct
+from dataclasses import dataclass
+from typing import Any
+
+from xtended.airflow_host.base import ImportProblem, ParsedDag, ParsedFile
+
+_PREFIX = struct.Struct("!I")
+
+MAX_FRAME = 256 * 2**20
+"""Bytes: far above any DAG file's serialised form, far below what would hurt the web process."""
+
+Frame = dict[str, Any]
+
+
+class ProtocolError(Exception):
+    """The peer sent something that is not a frame."""
+
+
+@dataclass(frozen=True)
+class ParseRequest:
+    """Files to parse, one after the other; paths are relative to `root`.
+
+    `timeout` is in seconds, for each file; `memory_bytes` is on top of what Airflow itself takes.
+    """
+
+    root: str
+    live_root: str
+    bundle_name: str
+    paths: tuple[str, ...]
+    timeout: float
+    memory_bytes: int
+
+    def frame(self) -> Frame:
+        return {"kind": "parse", **dataclasses.asdict(self)}
+
+    @classmethod
+    def read(cls, frame: Frame) -> ParseRequest:
+        """Raises ProtocolError."""
+        values = {name: value for name, value in frame.items() if name != "kind"}
+        try:
+            return cls(**{**values, "paths": tuple(values["paths"])})
+        except (KeyError, TypeError) as error:
+            raise ProtocolError(f"not a parse request: {error}") from error
+
+
+def encode(frame: Frame) -> bytes:
+    """The frame with its length. Raises ProtocolError where it is too long."""
+    body = json.dumps(frame, separators=(",", ":")).encode()
+    if len(body) > MAX_FRAME:
+        raise ProtocolError(f"a frame of {len(body)} bytes is over the limit of {MAX_FRAME}")
+    return _PREFIX.pack(len(body)) + body
+
+
+class FrameReader:
+    """Turns the bytes of one connection into frames, however they were cut."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> list[Frame]:
+        """The frames that `data` completes. Raises ProtocolError."""
+        self._buffer += data
+        frames: list[Frame] = []
+        while len(self._buffer) >= _PREFIX.size:
+            (length,) = _PREFIX.unpack_from(self._buffer)
+            if length > MAX_FRAME:
+                raise ProtocolError(f"a frame of {length} bytes is over the limit of {MAX_FRAME}")
+            end = _PREFIX.size + length
+            if len(self._buffer) < end:
+                break
+            frames.append(_decode(bytes(self._buffer[_PREFIX.size : end])))
+            del self._buffer[:end]
+        return frames
+
+
+def _decode(body: bytes) -> Frame:
+    try:
+        frame = json.loads(body)
+    except ValueError as error:
+        raise ProtocolError("a frame is not JSON") from error
+    if not isinstance(frame, dict) or not isinstance(frame.get("kind"), str):
+        raise ProtocolError("a frame has no kind")
+    return frame
+
+
+def receive(connection: socket.socket) -> Frame | None:
+    """The next frame of a connection that has one at a time; None where the peer hung up."""
+    reader = FrameReader()
+    while data := connection.recv(2**16):
+        if frames := reader.feed(data):
+            return frames[0]
+    return None
+
+
+def file_frame(parsed: ParsedFile) -> Frame:
+    return {"kind": "file", "file": dataclasses.asdict(parsed)}
+
+
+def read_file(frame: Frame) -> ParsedFile:
+    """The ParsedFile of a `file` frame. Raises ProtocolError."""
+    try:
+        file = frame["file"]
+        return ParsedFile(
+            path=file["path"],
+            dags=tuple(ParsedDag(**dag) for dag in file["dags"]),
+            import_problems=tuple(ImportProblem(**problem) for problem in file["import_problems"]),
+            warnings=tuple(file["warnings"]),
+            seconds=file["seconds"],
+        )
+    except (KeyError, TypeError) as error:
+        raise ProtocolError(f"not a parsed file: {error}") from error
