@@ -13,6 +13,8 @@
     |   +-- DagOwnedElsewhere
     |   +-- FileDefinesOtherDags
     |   +-- FolderNotOurs
+    |   +-- ChangedMeanwhile
+    |   +-- ChangedOutside
     +-- RevisionMoved 412
     +-- TooLarge 413
     +-- UnsupportedType 415
@@ -114,6 +116,18 @@ class FileDefinesOtherDags(Conflict):
 
 class FolderNotOurs(Conflict):
     kind, title = "folder-not-ours", "DAG folder is managed by something else"
+
+
+class ChangedMeanwhile(Conflict):
+    """Files moved on between the check of a request and its end; `changed_files` names them."""
+
+    kind, title = "changed-meanwhile", "Changed by another request"
+
+
+class ChangedOutside(Conflict):
+    """Files were last changed by other hands than this API's; `changed_files` names them."""
+
+    kind, title = "changed-outside", "Changed outside of the API"
 
 
 class RevisionMoved(Problem):

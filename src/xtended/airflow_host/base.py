@@ -196,6 +196,10 @@ class Host(Protocol):
         """The folder that DAG files go to. Raises FolderNotOurs where the bundle can't be written to."""
         ...
 
+    def ignore_syntax(self) -> Literal["glob", "regexp"]:
+        """How Airflow reads `.airflowignore` files."""
+        ...
+
     def bundle_name(self) -> str:
         """Name of the DAG bundle; on Airflow 2 the name that Airflow 3 gives its default."""
         ...

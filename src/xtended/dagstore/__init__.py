@@ -1,1 +1,17 @@
 """DAG files at rest: names, archives, staging, atomic change sets, history."""
+
+from xtended.dagstore.archives import ArchiveLimits, Member, check_archive
+from xtended.dagstore.changes import ChangeSet, Staged
+from xtended.dagstore.names import check_path, join_folder
+from xtended.dagstore.store import DagStore
+
+__all__ = [
+    "ArchiveLimits",
+    "ChangeSet",
+    "DagStore",
+    "Member",
+    "Staged",
+    "check_archive",
+    "check_path",
+    "join_folder",
+]

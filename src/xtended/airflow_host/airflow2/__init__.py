@@ -1,0 +1,1 @@
+"""The seam, implemented for Airflow 2.11."""

@@ -1,0 +1,66 @@
+"""What Airflow 2's database says about DAGs."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import Any
+
+from airflow.models.dag import DagModel
+from sqlalchemy import select, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from xtended.airflow_host.airflow2 import folder
+from xtended.airflow_host.airflow2.database import reading
+from xtended.airflow_host.base import KnownDag
+
+_COLUMNS = (DagModel.dag_id, DagModel.fileloc, DagModel.is_paused, DagModel.is_active)
+_CHUNK = 500  # below the number of bound variables that every supported database takes
+
+
+class Airflow2Catalogue:
+    """The `dag` table."""
+
+    def reachable(self) -> bool:
+        try:
+            with reading() as session:
+                session.execute(text("SELECT 1"))
+        except SQLAlchemyError:
+            return False
+        return True
+
+    def find(self, dag_ids: Collection[str]) -> dict[str, KnownDag]:
+        wanted = sorted(set(dag_ids))
+        found: dict[str, KnownDag] = {}
+        with reading() as session:
+            for start in range(0, len(wanted), _CHUNK):
+                chunk = wanted[start : start + _CHUNK]
+                rows = session.execute(select(*_COLUMNS).where(DagModel.dag_id.in_(chunk)))
+                found.update((dag.dag_id, dag) for dag in _known(rows))
+        return found
+
+    def in_files(self, paths: Collection[str] | None) -> list[KnownDag]:
+        query = select(*_COLUMNS).where(~DagModel.is_subdag).order_by(DagModel.dag_id)
+        if paths is not None and len(paths) == 1:
+            only = folder.absolute(next(iter(paths)))
+            query = query.where(
+                (DagModel.fileloc == only) | DagModel.fileloc.startswith(only + "/", autoescape=True)
+            )
+        with reading() as session:
+            dags = _known(session.execute(query))
+        return [dag for dag in dags if dag.path is not None and (paths is None or dag.path in paths)]
+
+
+def _known(rows: Iterable[Any]) -> list[KnownDag]:
+    dags = []
+    for dag_id, fileloc, paused, active in rows:
+        path = folder.file_of(fileloc)
+        dags.append(
+            KnownDag(
+                dag_id=dag_id,
+                path=path,
+                bundle=None if path is None else folder.BUNDLE_NAME,
+                paused=bool(paused),
+                stale=not active,
+            )
+        )
+    return dags

@@ -1,0 +1,36 @@
+"""Sessions on Airflow's metadata database that no other code of the request can close or commit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from airflow import settings
+from sqlalchemy.orm import Session
+
+
+@contextmanager
+def reading() -> Iterator[Session]:
+    """A session of its own: Airflow's `create_session` would close the one that the web request uses."""
+    session: Session = settings.Session.session_factory()
+    try:
+        yield session
+    finally:
+        session.close()
+
+
+@contextmanager
+def writing() -> Iterator[Session]:
+    """A session whose changes are committed together when the context ends, and not before.
+
+    The functions of Airflow that publish a DAG commit along the way. A session that joins a transaction which
+    its connection holds already can't end it, so their commits become flushes. Where one of them rolls back,
+    the whole transaction is over: whatever comes next in this context raises.
+    """
+    with settings.engine.connect() as connection, connection.begin():
+        session: Session = settings.Session.session_factory(bind=connection)
+        try:
+            yield session
+            session.commit()
+        finally:
+            session.close()

@@ -1,0 +1,125 @@
+"""Who is calling and what they may do, as Airflow 2's webserver decides it."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from airflow.auth.managers.models.resource_details import DagAccessEntity, DagDetails
+from airflow.providers.fab.auth_manager.models import User as FabUser
+from airflow.security.permissions import RESOURCE_DAG_PREFIX
+from airflow.www.extensions.init_auth_manager import get_auth_manager
+from flask import Response, current_app, g, request
+from flask.globals import app_ctx
+
+from xtended.airflow_host.base import BasicCredentials, BearerCredentials, Credentials, Method, User
+
+_LOADED = "_xtended_fab_users"
+_KEPT = ("REMOTE_ADDR", "SERVER_NAME", "SERVER_PORT", "SERVER_PROTOCOL", "HTTP_HOST", "wsgi.url_scheme")
+
+
+@dataclass(frozen=True)
+class _FabUserId:
+    """A row of the user table belongs to one request's database session; its id can be remembered longer."""
+
+    value: int
+
+
+class Airflow2Identity:
+    """The `[api] auth_backends` prove who someone is; the auth manager says what they may.
+
+    Every call needs the webserver's application context, `authenticate` a request too.
+    """
+
+    @property
+    def session_cookie(self) -> str:
+        return str(current_app.config["SESSION_COOKIE_NAME"])
+
+    def authenticate(self, credentials: Credentials) -> User | None:
+        with self._nothing_but(credentials):
+            for backend in current_app.api_auth:  # type: ignore[attr-defined]
+                # A backend accepts anonymous callers where AUTH_ROLE_PUBLIC is set: not a proof of identity.
+                if backend.requires_authentication(Response)().status_code == 200 and (user := _current_user()):
+                    return user
+        return None
+
+    @contextmanager
+    def _nothing_but(self, credentials: Credentials) -> Iterator[None]:
+        """A request that carries these credentials alone.
+
+        Backends look at the request, not at credentials: one that reads the session cookie would accept a wrong
+        password that comes with a valid cookie. They also log the user in, for which the UI would make a session.
+        """
+        environ = {key: request.environ[key] for key in _KEPT if key in request.environ}
+        environ.update(REQUEST_METHOD="GET", PATH_INFO="/", SCRIPT_NAME="", QUERY_STRING="")
+        match credentials:
+            case BasicCredentials(username, password):
+                pair = base64.b64encode(f"{username}:{password}".encode()).decode()
+                environ["HTTP_AUTHORIZATION"] = f"Basic {pair}"
+            case BearerCredentials(token):
+                environ["HTTP_AUTHORIZATION"] = f"Bearer {token}"
+            case _:
+                environ["HTTP_COOKIE"] = f"{self.session_cookie}={credentials.cookie}"
+        outer = app_ctx.g
+        app_ctx.g = current_app.app_ctx_globals_class()
+        try:
+            with current_app.request_context(environ):
+                yield
+        finally:
+            app_ctx.g = outer
+
+    def may(self, user: User, method: Method, entity: str | None, dag_id: str | None) -> bool:
+        native = _native(user)
+        return native is not None and bool(
+            get_auth_manager().is_authorized_dag(
+                method=method,
+                access_entity=None if entity is None else DagAccessEntity[entity],
+                details=None if dag_id is None else DagDetails(id=dag_id),
+                user=native,
+            )
+        )
+
+    def may_some(self, user: User, method: Method, entity: str | None) -> bool:
+        if self.may(user, method, entity, None):
+            return True
+        native = _native(user)
+        if native is None:
+            return False
+        if isinstance(native, FabUser):
+            # The auth manager lists existing DAGs alone, but rights may wait for a DAG that is not there yet.
+            dag_ids = {
+                resource.removeprefix(RESOURCE_DAG_PREFIX)
+                for _, resource in native.perms
+                if resource.startswith(RESOURCE_DAG_PREFIX)
+            }
+        else:
+            dag_ids = get_auth_manager().get_permitted_dag_ids(methods=[method], user=native)
+        return any(self.may(user, method, entity, dag_id) for dag_id in dag_ids)
+
+    def login_url(self) -> str:
+        return str(get_auth_manager().get_url_login())
+
+
+def _current_user() -> User | None:
+    native = get_auth_manager().get_user()
+    if hasattr(native, "_get_current_object"):
+        native = native._get_current_object()
+    if native is None or getattr(native, "is_anonymous", False):
+        return None
+    if isinstance(native, FabUser):
+        return User(name=native.get_name(), native=_FabUserId(native.id))
+    return User(name=native.get_name(), native=native)
+
+
+def _native(user: User) -> Any:
+    """The auth manager's own user; None where the account is gone or was deactivated."""
+    if not isinstance(user.native, _FabUserId):
+        return user.native
+    loaded: dict[_FabUserId, Any] = g.setdefault(_LOADED, {})
+    if user.native not in loaded:
+        found = current_app.appbuilder.sm.get_user_by_id(user.native.value)  # type: ignore[attr-defined]
+        loaded[user.native] = found if found is not None and found.is_active else None
+    return loaded[user.native]

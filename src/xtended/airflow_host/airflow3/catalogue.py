@@ -1,0 +1,86 @@
+"""What Airflow 3's database says about DAGs."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection
+
+from airflow.models.dag import DagModel
+from airflow.utils.session import create_session
+from sqlalchemy import or_, select, text
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from xtended.airflow_host.base import KnownDag
+
+log = logging.getLogger(__name__)
+
+# Databases limit how many values one statement may carry; SQLite's limit is the lowest.
+CHUNK = 500
+
+
+class DagCatalogue:
+    """`base.Catalogue` for one bundle."""
+
+    def __init__(self, bundle_name: str) -> None:
+        self._bundle = bundle_name
+
+    def reachable(self) -> bool:
+        try:
+            with create_session(scoped=False) as session:
+                session.execute(text("SELECT 1"))
+        except SQLAlchemyError:
+            log.exception("The metadata database does not answer")
+            return False
+        return True
+
+    def find(self, dag_ids: Collection[str]) -> dict[str, KnownDag]:
+        wanted = sorted(set(dag_ids))
+        found: dict[str, KnownDag] = {}
+        with create_session(scoped=False) as session:
+            for start in range(0, len(wanted), CHUNK):
+                rows = session.scalars(
+                    select(DagModel).where(DagModel.dag_id.in_(wanted[start : start + CHUNK]))
+                )
+                found.update((row.dag_id, _known(row, self._bundle)) for row in rows)
+        return found
+
+    def in_files(self, paths: Collection[str] | None) -> list[KnownDag]:
+        with create_session(scoped=False) as session:
+            return dags_in_files(session, self._bundle, paths)
+
+
+def dags_in_files(session: Session, bundle_name: str, paths: Collection[str] | None) -> list[KnownDag]:
+    """`Catalogue.in_files`, as one session sees the database."""
+    ours = select(DagModel).where(DagModel.bundle_name == bundle_name)
+    if paths is None:
+        return [_known(row, bundle_name) for row in session.scalars(ours)]
+    wanted = sorted(set(paths))
+    found: list[KnownDag] = []
+    for start in range(0, len(wanted), CHUNK):
+        chunk = wanted[start : start + CHUNK]
+        inside = [
+            DagModel.relative_fileloc.startswith(f"{path}/", autoescape=True)
+            for path in chunk
+            if path.endswith(".zip")
+        ]
+        rows = session.scalars(ours.where(or_(DagModel.relative_fileloc.in_(chunk), *inside)))
+        found.extend(_known(row, bundle_name) for row in rows)
+    return found
+
+
+def _known(row: DagModel, bundle_name: str) -> KnownDag:
+    path = row.relative_fileloc if row.bundle_name == bundle_name else None
+    return KnownDag(
+        dag_id=row.dag_id,
+        path=file_of(path) if path else None,
+        bundle=row.bundle_name,
+        paused=bool(row.is_paused),
+        stale=bool(row.is_stale),
+    )
+
+
+def file_of(relative_fileloc: str) -> str:
+    """The file of the DAG folder that holds a DAG: the zip, where Airflow records a place inside one."""
+    head, zip_suffix, _ = relative_fileloc.partition(".zip/")
+    return head + ".zip" if zip_suffix else relative_fileloc

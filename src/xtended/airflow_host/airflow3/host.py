@@ -1,0 +1,75 @@
+"""The Airflow 3 installation that this extension finds itself in."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from contextlib import AbstractContextManager
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from airflow import __version__ as airflow_version
+from airflow.configuration import AIRFLOW_HOME, conf
+from airflow.dag_processing.bundles.local import LocalDagBundle
+from airflow.dag_processing.bundles.manager import DagBundlesManager
+
+from xtended.airflow_host.airflow3.catalogue import DagCatalogue
+from xtended.airflow_host.airflow3.identity import AuthManagerIdentity
+from xtended.airflow_host.airflow3.publish import transaction
+from xtended.airflow_host.base import Catalogue, Identity, Transaction, Versions
+from xtended.problems import FolderNotOurs
+from xtended.settings import SECTION, Settings
+
+
+class Airflow3Host:
+    """`base.Host` for Airflow 3."""
+
+    @cached_property
+    def _settings(self) -> Settings:
+        return Settings.load(self.option)
+
+    @cached_property
+    def identity(self) -> Identity:
+        return AuthManagerIdentity(self._settings.auth_cache_seconds)
+
+    @cached_property
+    def catalogue(self) -> Catalogue:
+        return DagCatalogue(self.bundle_name())
+
+    def option(self, key: str) -> str | None:
+        value = conf.get(SECTION, key, fallback=None)
+        return None if value is None else str(value)
+
+    def home(self) -> Path:
+        return Path(AIRFLOW_HOME)
+
+    def dag_folder(self) -> Path:
+        name = self.bundle_name()
+        try:
+            bundle = DagBundlesManager().get_bundle(name)
+        except ValueError:
+            raise FolderNotOurs(
+                f"There is no DAG bundle {name!r}: see [xtended_api] bundle and "
+                "[dag_processor] dag_bundle_config_list."
+            ) from None
+        if not isinstance(bundle, LocalDagBundle):
+            raise FolderNotOurs(
+                f"DAG bundle {name!r} is a {type(bundle).__name__}, which can't be written to; "
+                "[xtended_api] bundle must name a LocalDagBundle."
+            )
+        return bundle.path
+
+    def ignore_syntax(self) -> Literal["glob", "regexp"]:
+        return "regexp" if conf.get("core", "dag_ignore_file_syntax") == "regexp" else "glob"
+
+    def bundle_name(self) -> str:
+        return self._settings.bundle
+
+    def parse_backend(self) -> str:
+        return "xtended.airflow_host.airflow3.parsing:parse_file"
+
+    def transaction(self) -> AbstractContextManager[Transaction]:
+        return transaction(self.bundle_name())
+
+    def versions(self) -> Versions:
+        return Versions(airflow_version, importlib.metadata.version("connexion"), "airflow3")

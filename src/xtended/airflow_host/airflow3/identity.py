@@ -1,0 +1,118 @@
+"""Who is calling, through whichever auth manager Airflow 3 runs."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from typing import Any, cast
+
+import httpx
+from airflow.api_fastapi.app import get_auth_manager
+from airflow.api_fastapi.auth.managers.base_auth_manager import COOKIE_NAME_JWT_TOKEN
+from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity, DagDetails
+from airflow.configuration import conf
+from airflow.models.dag import DagModel
+from jwt import InvalidTokenError
+
+from xtended.airflow_host.base import BasicCredentials, Credentials, Method, SessionCredentials, User
+from xtended.airflow_host.logins import LoginCache
+
+log = logging.getLogger(__name__)
+
+# What an answer of `POST /token` means that is neither a token nor a failure of the server: the auth
+# manager has no password login (404, 405), or these are not the right credentials.
+_REFUSALS = frozenset({400, 401, 403, 404, 405, 422})
+# FAB keeps rights on single DAGs under these resource names, and names the actions so.
+_FAB_ACTIONS = {"GET": "can_read", "POST": "can_create", "PUT": "can_edit", "DELETE": "can_delete"}
+_FAB_DAG_PREFIX = "DAG:"
+
+
+class AuthManagerIdentity:
+    """`base.Identity` on top of `BaseAuthManager`."""
+
+    session_cookie = COOKIE_NAME_JWT_TOKEN
+
+    def __init__(self, login_seconds: float) -> None:
+        self._logins: LoginCache[str] = LoginCache(login_seconds)
+        self._login_app: Any = None
+        self._lock = threading.Lock()
+
+    def authenticate(self, credentials: Credentials) -> User | None:
+        if isinstance(credentials, BasicCredentials):
+            return self._from_password(credentials.username, credentials.password)
+        token = credentials.cookie if isinstance(credentials, SessionCredentials) else credentials.token
+        return _from_token(token)
+
+    def may(self, user: User, method: Method, entity: str | None, dag_id: str | None) -> bool:
+        details = None if dag_id is None else DagDetails(id=dag_id, team_name=_team(dag_id))
+        return get_auth_manager().is_authorized_dag(
+            method=cast(Any, method),
+            access_entity=DagAccessEntity[entity] if entity else None,
+            details=details,
+            user=user.native,
+        )
+
+    def may_some(self, user: User, method: Method, entity: str | None) -> bool:
+        if self.may(user, method, entity, None):
+            return True
+        # A right on a DAG that does not exist yet is a right too; only FAB has those.
+        for action, resource in getattr(user.native, "perms", ()):
+            if action == _FAB_ACTIONS[method] and resource.startswith(_FAB_DAG_PREFIX):
+                return True
+        return bool(get_auth_manager().get_authorized_dag_ids(user=user.native, method=cast(Any, method)))
+
+    def login_url(self) -> str:
+        return str(get_auth_manager().get_url_login())
+
+    def _from_password(self, username: str, password: str) -> User | None:
+        token = self._logins.get(username, password)
+        if token is not None:
+            user = _from_token(token)
+            if user is not None:
+                return user
+            # Expired, revoked, or the account is gone: the password has to prove itself again.
+            self._logins.forget(username, password)
+        token = asyncio.run(self._fetch_token(username, password))
+        if token is None:
+            return None
+        user = _from_token(token)
+        if user is not None:
+            self._logins.remember(username, password, token)
+        return user
+
+    async def _fetch_token(self, username: str, password: str) -> str | None:
+        """A token from the auth manager's own `POST /token`, called in process."""
+        transport = httpx.ASGITransport(app=self._auth_app())
+        async with httpx.AsyncClient(transport=transport, base_url="http://auth-manager") as client:
+            answer = await client.post("/token", json={"username": username, "password": password})
+        if answer.status_code in _REFUSALS:
+            return None
+        answer.raise_for_status()
+        return str(answer.json()["access_token"])
+
+    def _auth_app(self) -> Any:
+        with self._lock:
+            if self._login_app is None:
+                self._login_app = get_auth_manager().get_fastapi_app() or _no_login_app
+            return self._login_app
+
+
+def _from_token(token: str) -> User | None:
+    try:
+        native = asyncio.run(get_auth_manager().get_user_from_token(token))
+    except InvalidTokenError:
+        return None
+    return User(native.get_name(), native)
+
+
+def _team(dag_id: str) -> str | None:
+    if not conf.getboolean("core", "multi_team", fallback=False):
+        return None
+    return cast("str | None", DagModel.get_team_name(dag_id))
+
+
+async def _no_login_app(scope: Any, receive: Any, send: Any) -> None:
+    """Stands in for an auth manager that brings no application: there is no password login."""
+    await send({"type": "http.response.start", "status": 404, "headers": []})
+    await send({"type": "http.response.body", "body": b""})

@@ -1,0 +1,74 @@
+"""Where Airflow 3 mounts the extension: the API, its landing page and the menu entry."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.responses import HTMLResponse, JSONResponse
+
+from xtended.airflow_host.airflow3.host import Airflow3Host
+from xtended.api import PREFIX, SpecError, load_spec
+from xtended.pages import landing_page
+from xtended.problems import MEDIA_TYPE, Misconfigured
+from xtended.services import Services
+from xtended.settings import SettingsError
+
+log = logging.getLogger(__name__)
+
+PAGES_PREFIX = "/xtended_api"
+
+
+def mount_points() -> dict[str, list[dict[str, Any]]]:
+    """Attributes of an `AirflowPlugin`. Never raises: a broken setting of ours must not stop Airflow."""
+    return {
+        "fastapi_apps": [
+            {"app": _api(), "url_prefix": PREFIX, "name": "Airflow Xtended"},
+            {"app": _pages(), "url_prefix": PAGES_PREFIX, "name": "Airflow Xtended pages"},
+        ],
+        "external_views": [
+            {
+                "name": "Reference Docs",
+                "href": f"{PAGES_PREFIX}/",
+                "destination": "nav",
+                "category": "Xtended API",
+                "url_route": "xtended-reference-docs",
+            }
+        ],
+    }
+
+
+def _api() -> FastAPI:
+    # Imported here, so that whatever is wrong with it is caught below too.
+    from xtended.asgi import create_app
+
+    try:
+        return create_app(Services.assemble(Airflow3Host()))
+    except (SettingsError, SpecError) as error:
+        log.error("Airflow Xtended is not available: %s", error)
+        return _unavailable(str(error))
+
+
+def _unavailable(reason: str) -> FastAPI:
+    """Answers every request with one problem that says what is wrong."""
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
+    problem = Misconfigured(f"Airflow Xtended is misconfigured: {reason}")
+
+    @app.api_route("/{path:path}", methods=["GET", "POST", "PUT", "PATCH", "DELETE"])
+    def refuse(path: str) -> JSONResponse:
+        return JSONResponse(problem.body(), problem.status, media_type=MEDIA_TYPE)
+
+    return app
+
+
+def _pages() -> FastAPI:
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
+    spec = load_spec()
+
+    @app.get("/")
+    def landing(request: Request) -> HTMLResponse:
+        base = request.scope.get("root_path", "").removesuffix(PAGES_PREFIX)
+        return HTMLResponse(landing_page(spec, base))
+
+    return app

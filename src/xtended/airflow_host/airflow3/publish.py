@@ -1,0 +1,146 @@
+"""Make a parse result live through Airflow 3's own functions for that, in one transaction."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
+
+from airflow.api.common.delete_dag import delete_dag
+from airflow.dag_processing.collection import update_dag_parsing_results_in_db
+from airflow.exceptions import AirflowException, DagNotFound
+from airflow.models.dag import DagModel
+from airflow.models.dag_version import DagVersion
+from airflow.models.dagbag import DagPriorityParsingRequest
+from airflow.models.dagrun import DagRun
+from airflow.models.log import Log
+from airflow.models.serialized_dag import SerializedDagModel
+from airflow.models.taskinstance import TaskInstance
+from airflow.serialization.serialized_objects import LazyDeserializedDAG
+from airflow.utils.session import create_session
+from sqlalchemy import delete, exists, or_, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from xtended.airflow_host.airflow3.catalogue import CHUNK, dags_in_files
+from xtended.airflow_host.base import AuditEntry, ParsedFile
+from xtended.problems import Conflict, NotFound
+
+
+class DagTransaction:
+    """`base.Transaction` on one database session."""
+
+    def __init__(self, session: Session, bundle_name: str) -> None:
+        self._session = session
+        self._bundle = bundle_name
+
+    def publish(self, files: Sequence[ParsedFile]) -> None:
+        dags = [LazyDeserializedDAG(data=dict(dag.data)) for file in files for dag in file.dags]
+        self._replace_versions(dags)
+        update_dag_parsing_results_in_db(
+            bundle_name=self._bundle,
+            bundle_version=None,
+            dags=dags,
+            import_errors={
+                (self._bundle, problem.file): problem.stacktrace or problem.message
+                for file in files
+                for problem in file.import_problems
+            },
+            parse_duration=sum(file.seconds for file in files) / len(files) if files else None,
+            warnings=set(),
+            session=self._session,
+            files_parsed={(self._bundle, file.path) for file in files},
+        )
+
+    def _replace_versions(self, dags: Sequence[LazyDeserializedDAG]) -> None:
+        """Drop the unused version of each DAG that has changed, so that Airflow writes a new one.
+
+        Airflow would rewrite a version that no task instance uses in place, at most once in
+        `min_serialized_dag_update_interval`, and every web server and scheduler could go on with the old
+        form from its cache as long. A new version is a new cache key: it is seen at once.
+        """
+        for dag in dags:
+            current = self._session.execute(
+                select(DagVersion.id, SerializedDagModel.dag_hash)
+                .join(SerializedDagModel, SerializedDagModel.dag_version_id == DagVersion.id)
+                .where(DagVersion.dag_id == dag.dag_id)
+                .order_by(DagVersion.version_number.desc())
+                .limit(1)
+            ).first()
+            if current is None or current.dag_hash == SerializedDagModel.hash(dag.data):
+                continue
+            used = self._session.scalar(
+                select(
+                    or_(
+                        exists().where(TaskInstance.dag_version_id == current.id),
+                        exists().where(DagRun.created_dag_version_id == current.id),
+                    )
+                )
+            )
+            if used:
+                SerializedDagModel.write_dag(dag, bundle_name=self._bundle, session=self._session)
+            else:
+                self._session.execute(delete(DagVersion).where(DagVersion.id == current.id))
+        self._session.flush()
+
+    def retire(self, paths: Collection[str], keep: Collection[str] = ()) -> list[str]:
+        gone = sorted(
+            dag.dag_id
+            for dag in dags_in_files(self._session, self._bundle, paths)
+            if not dag.stale and dag.dag_id not in set(keep)
+        )
+        for start in range(0, len(gone), CHUNK):
+            self._session.execute(
+                update(DagModel)
+                .where(DagModel.dag_id.in_(gone[start : start + CHUNK]))
+                .values(is_stale=True)
+            )
+        return gone
+
+    def request_parse(self, paths: Collection[str]) -> None:
+        waiting = set(
+            self._session.scalars(
+                select(DagPriorityParsingRequest.relative_fileloc).where(
+                    DagPriorityParsingRequest.bundle_name == self._bundle
+                )
+            )
+        )
+        for path in sorted(set(paths) - waiting):
+            # Another request may ask for the same file at this moment: then it is asked for, which is enough.
+            with suppress(IntegrityError), self._session.begin_nested():
+                self._session.add(
+                    DagPriorityParsingRequest(bundle_name=self._bundle, relative_fileloc=path)
+                )
+
+    def unpause(self, dag_ids: Collection[str]) -> None:
+        self._session.execute(
+            update(DagModel).where(DagModel.dag_id.in_(sorted(set(dag_ids)))).values(is_paused=False)
+        )
+
+    def delete_dag(self, dag_id: str) -> None:
+        try:
+            delete_dag(dag_id, session=self._session)
+        except DagNotFound:
+            raise NotFound(f"DAG {dag_id!r} is not known to Airflow.") from None
+        except AirflowException:
+            raise Conflict(f"Tasks of DAG {dag_id!r} are still running.", dag_ids=[dag_id]) from None
+
+    def audit(self, entry: AuditEntry) -> None:
+        extra = json.dumps(dict(entry.details), default=list, sort_keys=True)
+        for dag_id in entry.dag_ids or (None,):
+            self._session.add(
+                Log(
+                    event=entry.event,
+                    owner=entry.user.name,
+                    owner_display_name=entry.user.name,
+                    extra=extra,
+                    dag_id=dag_id,
+                )
+            )
+
+
+@contextmanager
+def transaction(bundle_name: str) -> Iterator[DagTransaction]:
+    """Changes that are committed together when the context ends, or not at all."""
+    with create_session(scoped=False) as session:
+        yield DagTransaction(session, bundle_name)

@@ -1,0 +1,80 @@
+"""Confines the process that loads one DAG file, on either host: limits, silence, sources read afresh."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.machinery
+import os
+import resource
+import sys
+from pathlib import Path
+from typing import Any
+
+from airflow import settings
+from airflow.configuration import conf
+
+TRACEBACK_DEPTH = 50
+"""Frames of a traceback to keep: Airflow's default of 2 hides the line of the DAG file behind a library's."""
+
+
+def confine(root: Path, live_root: Path, memory_bytes: int, channel: int) -> None:
+    """Prepare this process for the code of a file in `root`, for good.
+
+    `memory_bytes` is on top of what the process has; `channel` is the one descriptor that stays connected.
+    """
+    os.setsid()
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    limit = _address_space() + memory_bytes
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    _silence(channel)
+    _read_sources_afresh((root, live_root))
+    if root != live_root:
+        _move_dag_folder(root, live_root)
+    conf.set("core", "dagbag_import_error_tracebacks", "True")
+    conf.set("core", "dagbag_import_error_traceback_depth", str(TRACEBACK_DEPTH))
+    # The deadline is kept from outside, where DAG code can't catch it.
+    settings.get_dagbag_import_timeout = lambda dag_file_path: 0
+
+
+def _address_space() -> int:
+    """Bytes of this process's address space."""
+    try:
+        pages = Path("/proc/self/statm").read_text().split()[0]
+    except OSError:
+        return 2**40
+    return int(pages) * resource.getpagesize()
+
+
+def _silence(channel: int) -> None:
+    """Lead every descriptor but the channel to /dev/null: output, logs, other connections."""
+    null = os.open(os.devnull, os.O_RDWR)
+    for name in os.listdir("/dev/fd"):
+        if int(name) not in (channel, null):
+            with contextlib.suppress(OSError):
+                os.fstat(int(name))
+                os.dup2(null, int(name), inheritable=int(name) < 3)
+
+
+def _read_sources_afresh(folders: tuple[Path, ...]) -> None:
+    """Never take a module of the DAG folder from a .pyc: one of the same second may be of other source."""
+    prefixes = tuple(f"{folder}/" for folder in folders)
+    loader = importlib.machinery.SourceFileLoader
+    path_stats = loader.path_stats
+
+    def no_stats(self: importlib.machinery.SourceFileLoader, path: str) -> Any:
+        if path.startswith(prefixes):
+            raise OSError("read the source")
+        return path_stats(self, path)
+
+    loader.path_stats = no_stats  # type: ignore[method-assign]
+    for entry in list(sys.path_importer_cache):
+        if f"{entry}/".startswith(prefixes):
+            del sys.path_importer_cache[entry]
+
+
+def _move_dag_folder(root: Path, live_root: Path) -> None:
+    """Whoever asks for the DAG folder is to see it as it will be."""
+    live, moved = os.fspath(live_root), os.fspath(root)
+    sys.path[:] = [moved if os.path.normpath(entry) == live else entry for entry in sys.path]
+    if os.path.normpath(settings.DAGS_FOLDER) == live:
+        settings.DAGS_FOLDER = os.environ["AIRFLOW__CORE__DAGS_FOLDER"] = moved

@@ -1,0 +1,179 @@
+"""Spec + resolver -> callables for Connexion; all that both Connexion versions share."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.resources
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import yaml
+
+from xtended.access import Rule, RuleError, missing_credentials
+from xtended.airflow_host.base import User
+from xtended.problems import MEDIA_TYPE, Problem, problem_body
+from xtended.services import Services
+from xtended.settings import parse_boolean
+
+log = logging.getLogger(__name__)
+
+PREFIX = "/api/v1/xtended"
+# The day on which the GET forms were marked deprecated: 2026-11-24, in the form of RFC 9745.
+DEPRECATED_SINCE = "@1795478400"
+METHODS = ("get", "post", "put", "patch", "delete")
+Answer = tuple[Mapping[str, Any], int, dict[str, str]]
+
+
+class SpecError(ValueError):
+    """The spec can't be served as it is."""
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A file of a multipart request. `stream` is open until the handler returns."""
+
+    filename: str
+    stream: BinaryIO
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request on its way to a handler: who calls, by which rule, with what to work with."""
+
+    user: User
+    rule: Rule
+    services: Services
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One operation of the spec."""
+
+    id: str
+    path: str
+    method: str
+    rule: Rule
+    handler: Callable[..., Mapping[str, Any]]
+    successor: str | None
+
+    def __call__(self, services: Services, user: User | None, arguments: Mapping[str, Any]) -> Answer:
+        """Run the handler; a Problem that it raises becomes the answer."""
+        headers = self.headers()
+        try:
+            if self.rule.scope == "open":
+                result = self.handler(services, **arguments)
+            elif user is None:
+                raise missing_credentials()
+            else:
+                result = self.handler(Call(user, self.rule, services), **arguments)
+        except Problem as problem:
+            return problem_answer(problem, headers)
+        except Exception:  # noqa: BLE001 - the last line of defence: log it, and tell the client nothing
+            log.exception("Operation %s failed", self.id)
+            return internal_error(headers)
+        return result, 200, headers
+
+    def headers(self) -> dict[str, str]:
+        """What a deprecated form announces, on every answer."""
+        if self.successor is None:
+            return {}
+        link = f'<{PREFIX}{self.successor}>; rel="successor-version"'
+        return {"Deprecation": DEPRECATED_SINCE, "Link": link}
+
+
+def problem_answer(problem: Problem, headers: Mapping[str, str]) -> Answer:
+    return problem.body(), problem.status, {**headers, **problem.headers, "Content-Type": MEDIA_TYPE}
+
+
+def internal_error(headers: Mapping[str, str]) -> Answer:
+    body = problem_body(500, Problem.kind, Problem.title, "The server failed; its log says more.")
+    return body, 500, {**headers, "Content-Type": MEDIA_TYPE}
+
+
+def load_spec() -> dict[str, Any]:
+    """The contract: from the wheel, or from the checkout that an editable install points at."""
+    shipped = importlib.resources.files("xtended") / "openapi" / "xtended.yaml"
+    checkout = Path(__file__).parents[2] / "openapi" / "xtended.yaml"
+    text = (shipped if shipped.is_file() else checkout).read_text(encoding="utf-8")
+    spec = yaml.safe_load(text)
+    if not isinstance(spec, dict):
+        raise SpecError("the spec is not a mapping")
+    return spec
+
+
+def read_operations(spec: Mapping[str, Any]) -> dict[str, Operation]:
+    """Every operation by its id. Raises SpecError, naming each operation that can't be served safely."""
+    found: dict[str, Operation] = {}
+    wrong: list[str] = []
+    for path, item in spec["paths"].items():
+        for method in METHODS:
+            if method not in item:
+                continue
+            declared = item[method]
+            where = f"{method.upper()} {path}"
+            operation_id = declared.get("operationId")
+            if not operation_id or operation_id in found:
+                # Connexion lets one of two operations with the same id take the other's security, silently.
+                wrong.append(f"{where}: operationId {operation_id!r} is missing or used twice")
+                continue
+            try:
+                rule = Rule.read(declared.get("x-airflow-access"))
+                handler = _handler(declared.get("x-openapi-router-controller"), operation_id)
+            except (RuleError, SpecError) as error:
+                wrong.append(f"{where}: {error}")
+                continue
+            security = declared.get("security", spec.get("security", []))
+            if bool(security) is (rule.scope == "open"):
+                wrong.append(f"{where}: security and x-airflow-access disagree on whether it is open")
+            if declared.get("deprecated") and not declared.get("x-successor"):
+                wrong.append(f"{where}: deprecated without x-successor")
+            found[operation_id] = Operation(
+                operation_id, path, method, rule, handler, declared.get("x-successor")
+            )
+    if wrong:
+        raise SpecError("; ".join(wrong))
+    return found
+
+
+def _handler(module_name: str | None, name: str) -> Callable[..., Mapping[str, Any]]:
+    if not module_name:
+        raise SpecError("x-openapi-router-controller is missing")
+    try:
+        handler = getattr(importlib.import_module(module_name), name)
+    except (ImportError, AttributeError) as error:
+        raise SpecError(f"handler {module_name}.{name} is missing ({error})") from error
+    if not callable(handler):
+        raise SpecError(f"handler {module_name}.{name} is not callable")
+    return handler  # type: ignore[no-any-return]
+
+
+class FormBooleans:
+    """A mixin for either Connexion's OpenAPIURIParser: booleans as people write them in forms and URLs."""
+
+    def resolve_form(self, form_data: dict[str, Any]) -> Any:
+        schemas: Mapping[str, Any] = self.form_defns  # type: ignore[attr-defined]
+        return super().resolve_form(_spell_booleans(form_data, schemas))  # type: ignore[misc]
+
+    def resolve_params(self, params: dict[str, Any], _in: str) -> Any:
+        schemas: Mapping[str, Any] = self.param_schemas  # type: ignore[attr-defined]
+        return super().resolve_params(_spell_booleans(params, schemas), _in)  # type: ignore[misc]
+
+
+def _spell_booleans(values: Mapping[str, Any], schemas: Mapping[str, Any]) -> dict[str, Any]:
+    """`y`, `on`, `1`, ... as the `true` and `false` that Connexion knows; other words are left for it to refuse."""
+    return {
+        key: _spell(value) if schemas.get(key, {}).get("type") == "boolean" else value
+        for key, value in values.items()
+    }
+
+
+def _spell(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_spell(item) for item in value]
+    try:
+        return "true" if parse_boolean(value) else "false"
+    except (ValueError, AttributeError):
+        return value

@@ -1,0 +1,241 @@
+"""The contract as an ASGI application: Connexion 3, mounted in Airflow 3's api-server."""
+
+from __future__ import annotations
+
+import copy
+import json
+import logging
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+from connexion import AsyncApp
+from connexion.exceptions import ProblemException
+from connexion.lifecycle import ConnexionRequest, ConnexionResponse
+from connexion.options import SwaggerUIOptions
+from connexion.resolver import Resolution, Resolver
+from connexion.security import ApiKeySecurityHandler, BasicSecurityHandler, BearerSecurityHandler
+from connexion.uri_parsing import OpenAPIURIParser
+from fastapi import FastAPI
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from xtended.access import Rule, admit, missing_credentials
+from xtended.airflow_host.base import (
+    BasicCredentials,
+    BearerCredentials,
+    Credentials,
+    SessionCredentials,
+)
+from xtended.api import (
+    Answer,
+    FormBooleans,
+    Operation,
+    Upload,
+    internal_error,
+    load_spec,
+    problem_answer,
+    read_operations,
+)
+from xtended.problems import MEDIA_TYPE, BadRequest, Problem, TooLarge, problem_body
+from xtended.services import MEGABYTE, Services
+
+log = logging.getLogger(__name__)
+
+# What a multipart request carries beside its file: boundaries, headers, the other fields.
+FORM_OVERHEAD = 2 * MEGABYTE
+TITLES = {404: "Not found", 405: "Method not allowed", 415: "Media type not supported", 500: "Internal error"}
+
+
+class UriParser(FormBooleans, OpenAPIURIParser):
+    """Connexion's own parser, which takes booleans as people write them."""
+
+
+class _Bound(Resolver):
+    """Resolves each operation to a function that runs its handler with this mount's services."""
+
+    def __init__(self, services: Services, operations: Mapping[str, Operation]) -> None:
+        super().__init__()
+        self._services = services
+        self._operations = operations
+
+    def resolve(self, operation: Any) -> Resolution:
+        operation_id = operation.operation_id
+        return Resolution(_bind(self._operations[operation_id], self._services), operation_id)
+
+
+def _bind(operation: Operation, services: Services) -> Callable[..., Answer]:
+    def run(token_info: Mapping[str, Any] | None = None, user: Any = None, **arguments: Any) -> Answer:
+        del user  # Connexion's copy of token_info["sub"]
+        caller = token_info["caller"] if token_info else None
+        return operation(services, caller, {name: _neutral(value) for name, value in arguments.items()})
+
+    return run
+
+
+def _neutral(value: Any) -> Any:
+    return Upload(value.filename or "", value.file) if isinstance(value, UploadFile) else value
+
+
+class _Gate:
+    """The security functions of the spec's schemes, for one mount."""
+
+    def __init__(self, services: Services, operations: Mapping[str, Operation]) -> None:
+        self._services = services
+        self._operations = operations
+
+    async def basic(self, username: str, password: str, request: ConnexionRequest) -> Mapping[str, Any]:
+        # Connexion decodes the header as Latin-1; clients send UTF-8 (RFC 7617).
+        return await self._admit(BasicCredentials(_utf8(username), _utf8(password)), request)
+
+    async def bearer(self, token: str, request: ConnexionRequest) -> Mapping[str, Any]:
+        return await self._admit(BearerCredentials(token), request)
+
+    async def session(self, cookie: str, request: ConnexionRequest) -> Mapping[str, Any]:
+        return await self._admit(SessionCredentials(cookie), request)
+
+    async def _admit(self, credentials: Credentials, request: ConnexionRequest) -> Mapping[str, Any]:
+        rule = self._rule(request)
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        identity = self._services.host.identity
+        caller = await run_in_threadpool(admit, identity, rule, credentials, request.method, headers)
+        return {"sub": caller.name, "caller": caller}
+
+    def _rule(self, request: ConnexionRequest) -> Rule:
+        routing = request.scope["extensions"]["connexion_routing"]
+        return self._operations[routing["operation_id"]].rule
+
+
+def _utf8(text: str) -> str:
+    try:
+        return text.encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        return text
+
+
+class _BodyLimit:
+    """Refuses a request body that is larger than any file may be, before it fills the disk."""
+
+    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
+        self._app = app
+        self._max_bytes = max_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        announced = dict(scope.get("headers", ())).get(b"content-length", b"0")
+        limit = self._max_bytes
+        taken = int(announced) if announced.isdigit() and int(announced) > limit else 0
+
+        async def counted() -> Message:
+            nonlocal taken
+            message = await receive()
+            taken += len(message.get("body", b""))
+            if taken > limit:
+                raise TooLarge(f"The request is larger than {limit // MEGABYTE} MB ([xtended_api] max_file_mb).")
+            return message
+
+        await self._app(scope, counted, send)
+
+
+def create_app(services: Services) -> FastAPI:
+    """The mountable application. Raises SpecError where the spec can't be served safely.
+
+    Connexion's application is wrapped in FastAPI because Airflow enters the lifespan of those alone.
+    """
+    spec = load_spec()
+    operations = read_operations(spec)
+    connexion_app = AsyncApp("xtended", uri_parser_class=UriParser)
+    gate = _Gate(services, operations)
+    connexion_app.add_api(
+        _secured(spec, services.host.identity.session_cookie),
+        base_path="",
+        resolver=_Bound(services, operations),
+        strict_validation=True,
+        security_map=_security_map(gate),
+        swagger_ui_options=SwaggerUIOptions(swagger_ui_path="/ui"),
+    )
+    for kind, handler in _ERROR_HANDLERS.items():
+        connexion_app.add_error_handler(kind, handler)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        services.parser.warm()
+        try:
+            yield
+        finally:
+            services.parser.close()
+
+    app = FastAPI(lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
+    app.mount("/", _BodyLimit(connexion_app, services.max_file_bytes + FORM_OVERHEAD))
+    return app
+
+
+def _secured(spec: Mapping[str, Any], session_cookie: str) -> dict[str, Any]:
+    served = copy.deepcopy(dict(spec))
+    served["components"]["securitySchemes"]["session"]["name"] = session_cookie
+    return served
+
+
+def _security_map(gate: _Gate) -> dict[str, type]:
+    """Connexion's handlers of the schemes, each asking the gate instead of a function that the spec names."""
+
+    class Basic(BasicSecurityHandler):
+        def _resolve_func(self, security_scheme: Mapping[str, Any]) -> Any:
+            return gate.basic
+
+    class Bearer(BearerSecurityHandler):
+        def _resolve_func(self, security_scheme: Mapping[str, Any]) -> Any:
+            return gate.bearer
+
+    class Session(ApiKeySecurityHandler):
+        def _resolve_func(self, security_scheme: Mapping[str, Any]) -> Any:
+            return gate.session
+
+    return {"basic": Basic, "bearer": Bearer, "apiKey": Session}
+
+
+def _response(answer: Answer) -> ConnexionResponse:
+    body, status, headers = answer
+    return ConnexionResponse(status_code=status, body=json.dumps(body), headers=headers)
+
+
+def _on_problem(_: ConnexionRequest, error: Exception) -> ConnexionResponse:
+    assert isinstance(error, Problem)  # noqa: S101 - what this handler is registered for
+    return _response(problem_answer(error, {}))
+
+
+def _on_refusal(_: ConnexionRequest, error: Exception) -> ConnexionResponse:
+    """What Connexion or Starlette refuse: routing, missing credentials, validation."""
+    status = int(getattr(error, "status", None) or getattr(error, "status_code", 500))
+    if status == 401:
+        return _response(problem_answer(missing_credentials(), {}))
+    title = TITLES.get(status, BadRequest.title)
+    kind = title.lower().replace(" ", "-")
+    body = problem_body(status, kind, title, str(getattr(error, "detail", None) or title))
+    headers = dict(getattr(error, "headers", None) or {})
+    return _response((body, status, {**headers, "Content-Type": MEDIA_TYPE}))
+
+
+def _on_bad_form(_: ConnexionRequest, error: Exception) -> ConnexionResponse:
+    message = str(getattr(error, "message", "malformed form"))
+    # Starlette tells a text part that is too large from a malformed one in words alone.
+    if "exceeded maximum size" in message:
+        too_large = TooLarge("A text field is larger than 1 MB; send the code as a file, with deploy_dag.")
+        return _response(problem_answer(too_large, {}))
+    return _response(problem_answer(BadRequest(f"The form can't be read: {message}"), {}))
+
+
+def _on_error(_: ConnexionRequest, error: Exception) -> ConnexionResponse:
+    log.error("A request failed before it reached its operation", exc_info=error)
+    return _response(internal_error({}))
+
+
+_ERROR_HANDLERS: Mapping[type[Exception], Callable[[ConnexionRequest, Exception], ConnexionResponse]] = {
+    Problem: _on_problem,
+    ProblemException: _on_refusal,
+    HTTPException: _on_refusal,
+    MultiPartException: _on_bad_form,
+    Exception: _on_error,
+}

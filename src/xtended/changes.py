@@ -1,0 +1,280 @@
+"""The one way a request changes DAG files: stage, parse, authorise, commit, publish.
+
+A change is prepared aside and checked as a whole before anything is live. Files and database change
+together: where the database refuses, the files are put back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from xtended.access import Rule, require_dags
+from xtended.airflow_host.base import AuditEntry, KnownDag, ParsedFile, User
+from xtended.dagparse.client import ParseTree
+from xtended.dagstore.changes import ChangeSet
+from xtended.dagstore.store import DagStore, Staged
+from xtended.problems import DagInvalid, DagOwnedElsewhere
+from xtended.services import Services
+
+DAG_SUFFIXES = (".py", ".zip")
+
+
+@dataclass(frozen=True)
+class Change:
+    """What a request asks for. Paths are relative to the DAG folder."""
+
+    event: str
+    puts: Mapping[str, bytes] = field(default_factory=dict)
+    deletes: frozenset[str] = frozenset()
+    force: bool = False
+    unpause: bool = False
+    otf_sync: bool = False
+    dry_run: bool = False
+    # What it means for a Python file or zip to define no DAG: `deploy_dag` promises one, an upload does not.
+    dags_expected: bool = False
+    # Whether DAGs of deleted files leave Airflow's database too, or are just marked stale.
+    forget_dags: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a change did, or would do."""
+
+    dry_run: bool
+    added: Sequence[str]
+    changed: Sequence[str]
+    deleted: Sequence[str]
+    defined: Sequence[str]
+    removed: Sequence[str]
+    known: Mapping[str, KnownDag]
+    warnings: Sequence[str]
+    revision: str | None
+
+    @classmethod
+    def of_files(cls, staged: Staged, revision: str | None) -> Outcome:
+        """A change of files that define no DAG."""
+        return cls(
+            dry_run=False,
+            added=staged.added,
+            changed=staged.changed,
+            deleted=staged.deleted,
+            defined=(),
+            removed=(),
+            known={},
+            warnings=(),
+            revision=revision,
+        )
+
+    @classmethod
+    def of_records(cls, *, dry_run: bool, removed: Sequence[str]) -> Outcome:
+        """A change of Airflow's records alone."""
+        return cls(
+            dry_run=dry_run,
+            added=(),
+            changed=(),
+            deleted=(),
+            defined=(),
+            removed=removed,
+            known={},
+            warnings=(),
+            revision=None,
+        )
+
+    def body(self, message: str) -> dict[str, Any]:
+        """The ChangeResult of the spec."""
+        return {
+            "status": "success",
+            "message": message,
+            "dry_run": self.dry_run,
+            "dag_ids": list(self.defined),
+            "dags": [self._dag_state(dag_id) for dag_id in self.defined],
+            "removed_dag_ids": list(self.removed),
+            "import_errors": [],
+            "warnings": list(self.warnings),
+            "files": {
+                "added": list(self.added),
+                "changed": list(self.changed),
+                "deleted": list(self.deleted),
+            },
+            "revision": self.revision,
+        }
+
+    def _dag_state(self, dag_id: str) -> dict[str, Any]:
+        known = self.known.get(dag_id)
+        live = known is not None and not known.stale
+        return {"dag_id": dag_id, "live": live, "paused": known.paused if known else None}
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What parsing a staged change showed, beside what Airflow knows about the files that it touches."""
+
+    files: tuple[ParsedFile, ...]
+    before: tuple[KnownDag, ...]
+
+    @property
+    def defined(self) -> list[str]:
+        return sorted({dag.dag_id for file in self.files for dag in file.dags})
+
+    @property
+    def removed(self) -> list[str]:
+        defined = set(self.defined)
+        return sorted({dag.dag_id for dag in self.before if not dag.stale and dag.dag_id not in defined})
+
+    def of_no_dag(self, paths: Collection[str]) -> list[str]:
+        """The paths that neither define a DAG now nor defined one before."""
+        with_dags = {file.path for file in self.files if file.dags} | {dag.path for dag in self.before}
+        return sorted(path for path in paths if path not in with_dags)
+
+
+def carry_out(services: Services, user: User, rule: Rule, change: Change) -> Outcome:
+    """Do what `change` says, or raise a Problem and leave folder, history and database as they were."""
+    store = services.store()
+    store.check_writable()
+    with store.stage(ChangeSet(change.puts, change.deletes), force=change.force) as staged:
+        findings = examine(services, store, staged)
+        check_valid(findings, dags_expected=change.dags_expected)
+        authorise(services, user, rule, staged, findings)
+        if not change.force:
+            check_owners(services, staged, findings)
+        if change.dry_run:
+            return _outcome(services, change, staged, findings, revision=None)
+        revision = _commit(services, store, user, change, staged, findings)
+    return _outcome(services, change, staged, findings, revision)
+
+
+def validate(services: Services, user: User, rule: Rule, files: Mapping[str, bytes]) -> dict[str, Any]:
+    """What these files would define and what is wrong with them; changes nothing."""
+    store = services.store()
+    with store.stage(ChangeSet(files), force=True) as staged:
+        findings = examine(services, store, staged)
+        authorise(services, user, rule, staged, findings)
+        taken = conflicting(services, staged, findings)
+    problems = [problem.public() for file in findings.files for problem in file.import_problems]
+    return {
+        "valid": bool(findings.defined) and not problems,
+        "dag_ids": findings.defined,
+        "import_errors": problems,
+        "conflicts": sorted(dag.dag_id for dag in taken),
+    }
+
+
+def examine(services: Services, store: DagStore, staged: Staged) -> Findings:
+    """Parse what is new in a staged change. Raises ParseTimeout, ParserUnavailable."""
+    touched = [*staged.added, *staged.changed, *staged.deleted, *staged.unchanged]
+    to_parse = [
+        path
+        for path in (*staged.added, *staged.changed, *staged.unchanged)
+        if path.endswith(DAG_SUFFIXES) and not store.ignored(path)
+    ]
+    tree = ParseTree(staged.tree_root, store.root, services.host.bundle_name())
+    files = services.parser.parse(tree, to_parse) if to_parse else []
+    before = services.host.catalogue.in_files(touched) if touched else []
+    return Findings(tuple(files), tuple(before))
+
+
+def check_valid(findings: Findings, *, dags_expected: bool) -> None:
+    """Raise DagInvalid unless every file loads, and defines a DAG where one is expected."""
+    problems = [problem for file in findings.files for problem in file.import_problems]
+    if problems:
+        names = ", ".join(sorted({repr(problem.file) for problem in problems}))
+        raise DagInvalid(
+            f"{names} does not parse: {problems[0].message}",
+            import_errors=[problem.public() for problem in problems],
+        )
+    empty = [file.path for file in findings.files if not file.dags]
+    if dags_expected and empty:
+        raise DagInvalid(
+            f"{empty[0]!r} defines no DAG; upload_file takes files that need not define one.",
+            import_errors=[{"file": path, "line": None, "message": "defines no DAG"} for path in empty],
+        )
+    seen: dict[str, str] = {}
+    for file in findings.files:
+        for dag in file.dags:
+            if seen.setdefault(dag.dag_id, file.path) != file.path:
+                raise DagOwnedElsewhere(
+                    f"DAG {dag.dag_id!r} is defined by both {seen[dag.dag_id]!r} and {file.path!r}.",
+                    dag_ids=[dag.dag_id],
+                )
+
+
+def authorise(services: Services, user: User, rule: Rule, staged: Staged, findings: Findings) -> None:
+    """Raise Forbidden unless the user has the rule's right on every DAG that the change touches.
+
+    A file that defines no DAG may be imported by any, so it takes the right on all of them.
+    """
+    identity = services.host.identity
+    touched = {*findings.defined, *(dag.dag_id for dag in findings.before)}
+    if touched:
+        require_dags(identity, rule, user, touched)
+    if findings.of_no_dag([*staged.added, *staged.changed, *staged.deleted, *staged.unchanged]):
+        require_dags(identity, rule, user, ())
+
+
+def conflicting(services: Services, staged: Staged, findings: Findings) -> list[KnownDag]:
+    """The DAGs that the change would define although another live file defines them already."""
+    touched = {*staged.added, *staged.changed, *staged.deleted, *staged.unchanged}
+    known = services.host.catalogue.find(findings.defined).values()
+    return [dag for dag in known if not dag.stale and dag.path not in touched]
+
+
+def check_owners(services: Services, staged: Staged, findings: Findings) -> None:
+    """Raise DagOwnedElsewhere, naming the DAGs and their files."""
+    taken = conflicting(services, staged, findings)
+    if taken:
+        places = ", ".join(
+            f"{dag.dag_id!r} by {dag.path!r}" if dag.path else f"{dag.dag_id!r} by bundle {dag.bundle!r}"
+            for dag in taken
+        )
+        raise DagOwnedElsewhere(
+            f"Already defined elsewhere: {places}; set force to take over.",
+            dag_ids=[dag.dag_id for dag in taken],
+            existing_file=taken[0].path,
+        )
+
+
+def _commit(
+    services: Services, store: DagStore, user: User, change: Change, staged: Staged, findings: Findings
+) -> str | None:
+    details = {"added": staged.added, "changed": staged.changed, "deleted": staged.deleted}
+    dag_ids = sorted({*findings.defined, *findings.removed})
+    publish = change.otf_sync or change.unpause
+    with (
+        store.apply(
+            staged, author=user.name, operation=change.event, message="", dag_ids=dag_ids
+        ) as revision,
+        services.host.transaction() as transaction,
+    ):
+        if publish:
+            # A DAG that is not in the database yet can't be unpaused, so `unpause` publishes as well.
+            transaction.publish(findings.files)
+        if not change.otf_sync:
+            transaction.request_parse([file.path for file in findings.files])
+        if change.unpause:
+            transaction.unpause(findings.defined)
+        touched = [*staged.added, *staged.changed, *staged.deleted, *staged.unchanged]
+        if change.forget_dags:
+            for dag in findings.before:
+                transaction.delete_dag(dag.dag_id)
+        else:
+            transaction.retire(touched, keep=findings.defined)
+        transaction.audit(AuditEntry(change.event, user, tuple(dag_ids), details))
+    return revision
+
+
+def _outcome(
+    services: Services, change: Change, staged: Staged, findings: Findings, revision: str | None
+) -> Outcome:
+    return Outcome(
+        dry_run=change.dry_run,
+        added=staged.added,
+        changed=staged.changed,
+        deleted=staged.deleted,
+        defined=findings.defined,
+        removed=findings.removed,
+        known=services.host.catalogue.find(findings.defined),
+        warnings=[str(warning.get("message", "")) for file in findings.files for warning in file.warnings],
+        revision=revision,
+    )

@@ -1,0 +1,53 @@
+"""What a change set is, and what it would do to the folder once it is staged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from xtended.dagstore.names import check_path
+
+__all__ = ["ChangeSet", "Staged"]
+
+
+@dataclass(frozen=True)
+class ChangeSet:
+    """Files to put (path -> content) and paths to delete, as one whole.
+
+    Every path goes through `check_path`. Raises BadName, or ValueError where a path is both put and deleted.
+    """
+
+    puts: Mapping[str, bytes] = field(default_factory=dict)
+    deletes: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        puts = {check_path(path): content for path, content in self.puts.items()}
+        deletes = frozenset(check_path(path) for path in self.deletes)
+        both = deletes & puts.keys()
+        if both:
+            raise ValueError(f"{min(both)!r} is both put and deleted")
+        object.__setattr__(self, "puts", puts)
+        object.__setattr__(self, "deletes", deletes)
+
+
+@dataclass(frozen=True)
+class Staged:
+    """A change set compared with the folder, and a tree on disk that looks as the folder will.
+
+    All paths are sorted, relative to the DAG folder. `tree_root` is gone once the staging context ends.
+    """
+
+    change_set: ChangeSet
+    tree_root: Path
+    added: tuple[str, ...]
+    changed: tuple[str, ...]
+    deleted: tuple[str, ...]
+    unchanged: tuple[str, ...]
+    old_sha256: Mapping[str, str]
+    """Hex digest of what the folder holds now, for each path in `changed`, `deleted` and `unchanged`."""
+
+    @property
+    def empty(self) -> bool:
+        """Whether applying it would change nothing."""
+        return not (self.added or self.changed or self.deleted)

@@ -1,0 +1,138 @@
+"""Where new files wait for their rename: in the file system of their target, unseen by Airflow."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import itertools
+import os
+import shutil
+import stat
+from pathlib import Path
+
+from xtended.dagstore.ignoring import IGNORE_FILE
+
+__all__ = ["SPOOL_NAME", "Spool"]
+
+SPOOL_NAME = ".airflow-xtended"
+"""The hidden folder that stands in for the spool inside a DAG folder that is a mount of its own."""
+
+# Matches the numbers that files in a spool have for names, as a glob and as a regular expression.
+_IGNORE_ALL = "[0-9]*\n"
+
+
+class Spool:
+    """Temporary files of one change set.
+
+    They live beside the history. Where the target's folder is another mount (renaming fails with EXDEV), a
+    hidden folder with its own `.airflowignore` is made in the DAG folder, or in the target's folder where that
+    is yet another mount, for as long as the change set takes.
+    """
+
+    def __init__(self, home: Path, root: Path) -> None:
+        self._root = root
+        self._spools = [home]
+        self._numbers = itertools.count()
+        self._chosen: dict[str, Path] = {}
+        for leftover in (home, root / SPOOL_NAME):
+            shutil.rmtree(leftover, ignore_errors=True)
+        home.mkdir(parents=True, mode=0o700)
+
+    def write(self, content: bytes, like: os.stat_result | None, folder: str, *, sync: bool = True) -> Path:
+        """A flushed file with `content`; with mode and owner of `like`, the file that it will replace."""
+        path = self._place(folder)
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            if like is not None:
+                _resemble(handle, like)
+                _outdate_bytecode(handle, len(content), like)
+            if sync:
+                os.fsync(handle)
+        return path
+
+    def move_in(self, temporary: Path, name: str, parent: int, folder: str) -> None:
+        """Rename `temporary` to `name` in the folder open at `parent`, whose path is `folder`."""
+        while True:
+            try:
+                os.rename(temporary, name, dst_dir_fd=parent)
+                return
+            except OSError as error:
+                if error.errno != errno.EXDEV:
+                    raise
+            temporary = self._copy_nearer(temporary, folder)
+
+    def keep_copy(self, name: str, parent: int, folder: str) -> Path:
+        """A second link to (or, where that can't be had, a copy of) a file that is about to be replaced."""
+        while True:
+            backup = self._place(folder)
+            try:
+                os.link(name, backup, src_dir_fd=parent, follow_symlinks=False)
+                return backup
+            except OSError as error:
+                if error.errno == errno.EXDEV:
+                    self._move_nearer(folder)
+                    continue
+                if error.errno not in {errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP, errno.ENOSYS}:
+                    raise
+            _copy(name, parent, backup)
+            return backup
+
+    def close(self) -> None:
+        for spool in self._spools:
+            shutil.rmtree(spool, ignore_errors=True)
+
+    def _place(self, folder: str) -> Path:
+        return self._chosen.get(folder, self._spools[0]) / f"{next(self._numbers)}"
+
+    def _copy_nearer(self, temporary: Path, folder: str) -> Path:
+        self._move_nearer(folder)
+        nearer = self._place(folder)
+        shutil.copy2(temporary, nearer)
+        with nearer.open("rb") as file:
+            found = os.fstat(file.fileno())
+            if found.st_uid != temporary.stat().st_uid:
+                _resemble(file.fileno(), temporary.stat())
+            os.fsync(file.fileno())
+        temporary.unlink()
+        return nearer
+
+    def _move_nearer(self, folder: str) -> None:
+        """From now on, use the next spool that is closer to `folder`."""
+        nearer = [self._root / SPOOL_NAME, self._root / folder / SPOOL_NAME]
+        current = self._chosen.get(folder)
+        if current == nearer[-1]:
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+        chosen = nearer[0] if current is None else nearer[1]
+        if chosen not in self._spools:
+            chosen.mkdir(mode=0o700, exist_ok=True)
+            (chosen / IGNORE_FILE).write_text(_IGNORE_ALL)
+            self._spools.append(chosen)
+        self._chosen[folder] = chosen
+
+
+def _resemble(handle: int, like: os.stat_result) -> None:
+    with contextlib.suppress(PermissionError):
+        os.fchown(handle, like.st_uid, like.st_gid)
+    os.fchmod(handle, stat.S_IMODE(like.st_mode))
+
+
+def _outdate_bytecode(handle: int, size: int, old: os.stat_result) -> None:
+    # A .pyc is taken for current by its source's size and its mtime in whole seconds: two versions of one
+    # size within one second would share it.
+    new = os.fstat(handle)
+    if size == old.st_size and int(new.st_mtime) == int(old.st_mtime):
+        later = (int(old.st_mtime) + 1) * 1_000_000_000
+        os.utime(handle, ns=(later, later))
+
+
+def _copy(name: str, parent: int, target: Path) -> None:
+    handle = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
+    with os.fdopen(handle, "rb") as source, target.open("xb") as copy:
+        shutil.copyfileobj(source, copy)
+        found = os.fstat(handle)
+        _resemble(copy.fileno(), found)
+        os.utime(copy.fileno(), ns=(found.st_atime_ns, found.st_mtime_ns))
+        copy.flush()
+        os.fsync(copy.fileno())

@@ -1,0 +1,102 @@
+"""A tree on disk that looks as the DAG folder will look after a change set, without touching the folder."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from xtended.dagstore.spool import SPOOL_NAME
+
+__all__ = ["shadow_tree"]
+
+_DELETED = None
+_Node = dict[str, "_Node | bytes | None"]
+_LEFT_OUT = frozenset({"__pycache__", SPOOL_NAME})
+
+
+@contextmanager
+def shadow_tree(
+    area: Path, root: Path, puts: Mapping[str, bytes], deletes: frozenset[str]
+) -> Iterator[Path]:
+    """A folder below `area` that shows `root` after the change; removed when the context ends.
+
+    Only folders on the way to a change are real, and files put; everything else is a link to the live one.
+    `__pycache__` is left out: compiled code of staged files is nobody else's business.
+    """
+    area.mkdir(parents=True, exist_ok=True)
+    _sweep(area)
+    home, lock = _claim(area)
+    try:
+        tree = home / "dags"
+        _build(tree, root.resolve(), _grow(puts, deletes))
+        yield tree
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+        os.close(lock)
+
+
+def _grow(puts: Mapping[str, bytes], deletes: frozenset[str]) -> _Node:
+    top: _Node = {}
+    # Deletes first: a file may make way for a folder of its name.
+    for path, content in [*((path, _DELETED) for path in deletes), *puts.items()]:
+        *folders, name = path.split("/")
+        node = top
+        for folder in folders:
+            below = node.get(folder)
+            if not isinstance(below, dict):
+                below = node[folder] = {}
+            node = below
+        if not isinstance(node.get(name), dict):
+            node[name] = content
+    return top
+
+
+def _build(shadow: Path, live: Path | None, node: _Node) -> None:
+    shadow.mkdir()
+    if live is not None:
+        with os.scandir(live) as entries:
+            for entry in entries:
+                if entry.name not in node and entry.name not in _LEFT_OUT:
+                    os.symlink(entry.path, f"{shadow}/{entry.name}")
+    for name, below in node.items():
+        if isinstance(below, dict):
+            folder = live / name if live is not None else None
+            _build(shadow / name, folder if folder is not None and folder.is_dir() else None, below)
+        elif below is not None:
+            (shadow / name).write_bytes(below)
+
+
+def _claim(area: Path) -> tuple[Path, int]:
+    """A fresh folder, and the descriptor whose lock says that its owner is alive."""
+    while True:
+        home = area / uuid.uuid4().hex
+        home.mkdir(mode=0o700)
+        try:
+            lock = os.open(home, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            continue  # swept by another process between the two calls
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if home.exists():
+            return home, lock
+        os.close(lock)
+
+
+def _sweep(area: Path) -> None:
+    """Remove what processes that were killed left behind."""
+    for home in area.iterdir():
+        try:
+            lock = os.open(home, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError:
+            continue
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(home, ignore_errors=True)
+        except BlockingIOError:
+            pass
+        finally:
+            os.close(lock)

@@ -1,0 +1,80 @@
+"""Which files a delete or a purge takes away; the taking is `changes.carry_out`'s."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+
+from xtended.access import require_dags
+from xtended.airflow_host.base import AuditEntry, KnownDag
+from xtended.api import Call
+from xtended.changes import Change, Outcome, carry_out
+from xtended.problems import Conflict, FileDefinesOtherDags, FolderNotOurs, NotFound
+
+DELETE_EVENT = "xtended.delete_dag"
+
+
+def delete(call: Call, dag_id: str | None, path: str | None, *, force: bool, dry_run: bool) -> Outcome:
+    """Delete a DAG's file and the records of every DAG in it; at least one of `dag_id`, `path` is given.
+
+    Raises NotFound, Conflict (of any kind), Forbidden.
+    """
+    catalogue = call.services.host.catalogue
+    known = catalogue.find([dag_id]).get(dag_id) if dag_id is not None else None
+    path = _file_of(call, dag_id, known, path)
+    if path is None or not call.services.store().exists(path):
+        return _delete_record(call, dag_id, known, path, dry_run=dry_run)
+    others = sorted(
+        dag.dag_id for dag in catalogue.in_files([path]) if not dag.stale and dag.dag_id != dag_id
+    )
+    if dag_id is not None and others and not force:
+        raise FileDefinesOtherDags(
+            f"{path!r} defines other DAGs too: {', '.join(others)}; set force to delete them with it.",
+            dag_ids=others,
+            existing_file=path,
+        )
+    change = Change(
+        DELETE_EVENT, deletes=frozenset({path}), force=True, dry_run=dry_run, forget_dags=True
+    )
+    return carry_out(call.services, call.user, call.rule, change)
+
+
+def _file_of(call: Call, dag_id: str | None, known: KnownDag | None, path: str | None) -> str | None:
+    """The file to delete, by Airflow's own record where it has one."""
+    if known is None:
+        if path is None:
+            raise NotFound(f"DAG {dag_id!r} is not known to Airflow.")
+        return path
+    if known.path is None:
+        raise FolderNotOurs(f"DAG {dag_id!r} comes from bundle {known.bundle!r}, which is not changed here.")
+    if path is not None and path != known.path and not known.stale:
+        raise Conflict(
+            f"DAG {dag_id!r} is defined by {known.path!r}, not by {path!r}.", existing_file=known.path
+        )
+    return path or known.path
+
+
+def _delete_record(
+    call: Call, dag_id: str | None, known: KnownDag | None, path: str | None, *, dry_run: bool
+) -> Outcome:
+    """The file is gone already: what is left to delete is Airflow's record of the DAG."""
+    if known is None or dag_id is None:
+        raise NotFound(f"There is no file {path!r} in the DAG folder.")
+    require_dags(call.services.host.identity, call.rule, call.user, [dag_id])
+    if not dry_run:
+        with call.services.host.transaction() as transaction:
+            transaction.delete_dag(dag_id)
+            transaction.audit(AuditEntry(DELETE_EVENT, call.user, (dag_id,), {"deleted": []}))
+    return Outcome.of_records(dry_run=dry_run, removed=[dag_id])
+
+
+def purge(call: Call, *, dry_run: bool) -> Outcome:
+    """Empty the DAG folder but for what `.airflowignore` and `purge_keep` name. Raises Forbidden, Unavailable."""
+    store = call.services.store()
+    keep = call.services.settings.purge_keep
+    doomed = frozenset(
+        path
+        for path in store.list()
+        if not store.ignored(path) and not any(fnmatchcase(path, pattern) for pattern in keep)
+    )
+    change = Change("xtended.purge_dags", deletes=doomed, force=True, dry_run=dry_run)
+    return carry_out(call.services, call.user, call.rule, change)

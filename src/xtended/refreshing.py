@@ -1,0 +1,92 @@
+"""Have Airflow's database follow the DAG folder: parse files as they are, publish what they define."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from xtended.access import require_dags
+from xtended.airflow_host.base import AuditEntry, ParsedFile
+from xtended.api import Call
+from xtended.changes import DAG_SUFFIXES
+from xtended.dagparse.client import ParseTree
+from xtended.problems import DagInvalid, FolderNotOurs, NotFound
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What a scan found. `removed` are the DAGs whose file is gone."""
+
+    files: Sequence[ParsedFile]
+    removed: Sequence[str]
+
+    def body(self, message: str) -> Mapping[str, Any]:
+        """The ScanResult of the spec."""
+        problems = [problem for file in self.files for problem in file.import_problems]
+        return {
+            "status": "success",
+            "message": message,
+            "parsed": len(self.files),
+            "failed": sorted({file.path for file in self.files if file.import_problems}),
+            "dag_ids": sorted({dag.dag_id for file in self.files for dag in file.dags}),
+            "removed_dag_ids": sorted(self.removed),
+            "import_errors": [problem.public() for problem in problems],
+        }
+
+
+def scan(call: Call, *, publish: bool) -> Scan:
+    """Parse every DAG file of the folder, and publish what was found or ask the DAG processor to look."""
+    store = call.services.store()
+    store.check_writable()
+    paths = [path for path in store.list() if path.endswith(DAG_SUFFIXES) and not store.ignored(path)]
+    files = _parse(call, paths)
+    catalogue = call.services.host.catalogue
+    gone = {dag.path for dag in catalogue.in_files(None) if dag.path and not dag.stale} - set(paths)
+    removed: list[str] = []
+    with call.services.host.transaction() as transaction:
+        if publish:
+            transaction.publish(files)
+            removed = transaction.retire(gone, keep=_defined(files))
+        else:
+            transaction.request_parse(paths)
+        details = {"parsed": len(files), "published": publish}
+        transaction.audit(AuditEntry("xtended.scan_dags", call.user, (), details))
+    return Scan(files, removed)
+
+
+def refresh(call: Call, dag_id: str) -> Scan:
+    """Parse one DAG's file again and publish it. Raises NotFound, DagInvalid, Forbidden."""
+    catalogue = call.services.host.catalogue
+    known = catalogue.find([dag_id]).get(dag_id)
+    if known is None:
+        raise NotFound(f"DAG {dag_id!r} is not known to Airflow.")
+    if known.path is None:
+        raise FolderNotOurs(f"DAG {dag_id!r} comes from bundle {known.bundle!r}, which is not followed here.")
+    if not call.services.store().exists(known.path):
+        raise NotFound(f"The file of DAG {dag_id!r}, {known.path!r}, is not in the DAG folder.")
+    before = [dag.dag_id for dag in catalogue.in_files([known.path])]
+    require_dags(call.services.host.identity, call.rule, call.user, before)
+    files = _parse(call, [known.path])
+    require_dags(call.services.host.identity, call.rule, call.user, {dag_id, *_defined(files)})
+    problems = [problem for file in files for problem in file.import_problems]
+    if problems:
+        raise DagInvalid(
+            f"{known.path!r} does not parse: {problems[0].message}",
+            import_errors=[problem.public() for problem in problems],
+        )
+    with call.services.host.transaction() as transaction:
+        transaction.publish(files)
+        removed = transaction.retire([known.path], keep=_defined(files))
+        transaction.audit(AuditEntry("xtended.refresh_dag", call.user, (dag_id,), {"file": known.path}))
+    return Scan(files, removed)
+
+
+def _parse(call: Call, paths: Sequence[str]) -> Sequence[ParsedFile]:
+    root = call.services.store().root
+    tree = ParseTree(root, root, call.services.host.bundle_name())
+    return call.services.parser.parse(tree, paths) if paths else []
+
+
+def _defined(files: Sequence[ParsedFile]) -> Collection[str]:
+    return {dag.dag_id for file in files for dag in file.dags}
