@@ -8,6 +8,7 @@ import logging
 import socket
 import threading
 import time
+import tracemalloc
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -287,11 +288,17 @@ def test_a_body_that_never_ends_is_refused_at_the_cap():
         get(raw_server(talk), timeout=30)
 
 
-def test_a_gzip_bomb_is_refused_at_the_cap(serve):
+def test_a_gzip_bomb_is_refused_before_it_fills_memory(serve):
     bomb = gzip.compress(bytes(200_000_000))
     assert len(bomb) < 1_000_000
-    with pytest.raises(TooLarge):
-        get(serve(reply(body=bomb, content_encoding="gzip")).url())
+    url = serve(reply(body=bomb, content_encoding="gzip")).url()
+    tracemalloc.start()
+    try:
+        with pytest.raises(TooLarge):
+            get(url, max_bytes=1_000_000)
+        assert tracemalloc.get_traced_memory()[1] < 20_000_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_bytes_after_a_packed_body_are_not_collected():
