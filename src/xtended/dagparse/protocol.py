@@ -108,20 +108,47 @@ def receive(connection: socket.socket) -> Frame | None:
     return None
 
 
+def send_request(orders: socket.socket, request: ParseRequest, connection: socket.socket) -> None:
+    """Hand a request to a supervisor, with the connection to answer it on."""
+    data = encode(request.frame())
+    sent = socket.send_fds(orders, [data], [connection.fileno()])
+    if sent < len(data):
+        orders.sendall(data[sent:])
+
+
+def receive_request(orders: socket.socket) -> tuple[ParseRequest, socket.socket] | None:
+    """The other end of `send_request`; None where the parser has ended."""
+    data, descriptors, _, _ = socket.recv_fds(orders, 2**16, 1)
+    if not data:
+        return None
+    connection = socket.socket(fileno=descriptors[0])
+    reader = FrameReader()
+    while not (frames := reader.feed(data)):
+        if not (data := orders.recv(2**16)):
+            return None
+    return ParseRequest.read(frames[0]), connection
+
+
 def file_frame(parsed: ParsedFile) -> Frame:
-    return {"kind": "file", "file": dataclasses.asdict(parsed)}
+    return {
+        "kind": "file",
+        "path": parsed.path,
+        "dags": [[dag.dag_id, dag.data] for dag in parsed.dags],
+        "import_problems": [dataclasses.asdict(problem) for problem in parsed.import_problems],
+        "warnings": parsed.warnings,
+        "seconds": parsed.seconds,
+    }
 
 
 def read_file(frame: Frame) -> ParsedFile:
     """The ParsedFile of a `file` frame. Raises ProtocolError."""
     try:
-        file = frame["file"]
         return ParsedFile(
-            path=file["path"],
-            dags=tuple(ParsedDag(**dag) for dag in file["dags"]),
-            import_problems=tuple(ImportProblem(**problem) for problem in file["import_problems"]),
-            warnings=tuple(file["warnings"]),
-            seconds=file["seconds"],
+            path=frame["path"],
+            dags=tuple(ParsedDag(dag_id, data) for dag_id, data in frame["dags"]),
+            import_problems=tuple(ImportProblem(**problem) for problem in frame["import_problems"]),
+            warnings=tuple(frame["warnings"]),
+            seconds=frame["seconds"],
         )
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise ProtocolError(f"not a parsed file: {error}") from error

@@ -1,4 +1,4 @@
-"""The warm parser: one process per Airflow installation that has Airflow loaded and forks for each request.
+"""The warm parser: one process per Airflow installation that has Airflow loaded and forks for requests.
 
     python -P -m xtended.dagparse.server --socket PATH --backend MODULE:ATTRIBUTE --idle SECONDS
 
@@ -13,6 +13,7 @@ import argparse
 import contextlib
 import gc
 import importlib
+import operator
 import os
 import selectors
 import signal
@@ -20,13 +21,12 @@ import socket
 import sys
 import time
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn, cast
 
 from xtended.dagparse import processes, supervisor
-from xtended.dagparse.protocol import FrameReader, ParseRequest, ProtocolError, encode
+from xtended.dagparse.protocol import FrameReader, ParseRequest, ProtocolError, encode, send_request
 
 LEASE_GRACE = 3.0
 """Seconds without any lease before the parser ends: time for a web worker to be replaced."""
@@ -47,8 +47,18 @@ class _Client:
     supervisor: int | None = None
 
 
+@dataclass(frozen=True)
+class _Spare:
+    """A supervisor that waits for its request."""
+
+    pid: int
+    orders: socket.socket
+
+
 class Server:
     """The loop that accepts, forks and buries."""
+
+    _backend: supervisor.Backend
 
     def __init__(self, path: Path, idle: float) -> None:
         self._path = path
@@ -56,6 +66,7 @@ class Server:
         self._clients: set[_Client] = set()
         self._waiting: deque[_Client] = deque()
         self._running: dict[int, _Client] = {}
+        self._spare: _Spare | None = None
         self._stopping = False
         self._last_request = self._last_lease = time.monotonic()
         self._selector = selectors.DefaultSelector()
@@ -65,15 +76,16 @@ class Server:
 
     def serve(self, backend: supervisor.Backend) -> None:
         """Answer requests until nobody needs the parser any more."""
+        self._backend = backend
         self._watch_signals()
         self._last_request = self._last_lease = time.monotonic()
         self._selector.register(self._listener, selectors.EVENT_READ, self._accept)
         self._selector.register(self._wakeup, selectors.EVENT_READ, self._drain_wakeup)
         while not self._stopping and self._needed():
+            self._start_waiting()
             for key, _ in self._selector.select(timeout=1.0):
                 key.data()
             self._bury()
-            self._start_waiting(backend)
         self._stop()
 
     def _watch_signals(self) -> None:
@@ -146,32 +158,45 @@ class Server:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(client.supervisor, signal.SIGTERM)
 
-    def _start_waiting(self, backend: supervisor.Backend) -> None:
+    def _start_waiting(self) -> None:
         while self._waiting and len(self._running) < MAX_RUNNING:
             client = self._waiting.popleft()
-            request = cast(ParseRequest, client.request)
-            parent = os.getpid()
-            pid = os.fork()
-            if pid == 0:
-                self._become_supervisor(client, request, backend, parent)
-            client.supervisor = pid
-            self._running[pid] = client
+            spare = self._spare or self._fork_spare()
+            self._spare = None
+            try:
+                send_request(spare.orders, cast(ParseRequest, client.request), client.connection)
+            except OSError:
+                # The spare has been killed; it is buried in a moment.
+                self._waiting.appendleft(client)
+                continue
+            finally:
+                spare.orders.close()
+            client.supervisor = spare.pid
+            self._running[spare.pid] = client
+        if self._spare is None:
+            self._spare = self._fork_spare()
 
-    def _become_supervisor(
-        self, client: _Client, request: ParseRequest, backend: supervisor.Backend, parent: int
-    ) -> NoReturn:
+    def _fork_spare(self) -> _Spare:
+        orders, theirs = socket.socketpair()
+        parent = os.getpid()
+        pid = os.fork()
+        if pid == 0:
+            self._become_supervisor(theirs, orders, parent)
+        theirs.close()
+        return _Spare(pid, orders)
+
+    def _become_supervisor(self, orders: socket.socket, other_end: socket.socket, parent: int) -> NoReturn:
         try:
             signal.set_wakeup_fd(-1)
             for number in (signal.SIGCHLD, signal.SIGINT):
                 signal.signal(number, signal.SIG_DFL)
             # The descriptors alone: unregistering would reach into the parent's selector.
             self._selector.close()
-            for owned in (self._listener, self._wakeup, self._wakeup_writer):
+            for owned in (other_end, self._listener, self._wakeup, self._wakeup_writer):
                 owned.close()
-            for other in self._clients - {client}:
-                other.connection.close()
-            client.connection.setblocking(True)
-            supervisor.run(request, client.connection, backend, parent)
+            for client in self._clients:
+                client.connection.close()
+            supervisor.run(orders, self._backend, parent)
         finally:
             os._exit(1)
 
@@ -184,14 +209,18 @@ class Server:
                 break
             if pid == 0:
                 break
+            if self._spare is not None and pid == self._spare.pid:
+                self._spare.orders.close()
+                self._spare = None
             client = self._running.pop(pid, None)
             if client is not None:
                 client.supervisor = None
                 if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGALRM:
                     self._tell_timeout(client)
                 self._drop(client)
+        mine = {*self._running, *([self._spare.pid] if self._spare else [])}
         for pid in processes.children():
-            if pid not in self._running:
+            if pid not in mine:
                 processes.end(pid)
 
     def _tell_timeout(self, client: _Client) -> None:
@@ -205,6 +234,8 @@ class Server:
             if self._path.stat().st_ino == self._inode:
                 self._path.unlink()
         self._listener.close()
+        if self._spare is not None:
+            self._spare.orders.close()
         for client in list(self._clients):
             self._drop(client)
         deadline = time.monotonic() + STOP_GRACE
@@ -229,7 +260,7 @@ def _listen(path: Path) -> socket.socket:
 
 def _load(name: str) -> supervisor.Backend:
     module, _, attribute = name.partition(":")
-    return cast(supervisor.Backend, getattr(importlib.import_module(module), attribute))
+    return cast(supervisor.Backend, operator.attrgetter(attribute)(importlib.import_module(module)))
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -1,4 +1,8 @@
-"""One parse request, in the process that the warm parser forks for it."""
+"""One parse request, in a process that the warm parser forks ahead of it.
+
+A supervisor waits with a DAG file's process already forked, so that a request pays for neither of the two forks.
+It starts the next file's process when it needs one, and leaves none behind.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,7 @@ from typing import NoReturn, Protocol
 
 from xtended.airflow_host.base import ImportProblem, ParsedFile
 from xtended.dagparse import processes
-from xtended.dagparse.protocol import ParseRequest, encode, file_frame
+from xtended.dagparse.protocol import ParseRequest, encode, file_frame, receive_request
 
 MAX_PROCESSES = 64
 """Processes that one DAG file may have alive while it is loaded: subprocesses are fine, a fork bomb is not."""
@@ -21,10 +25,10 @@ LATE = 2.0
 """Seconds past a file's deadline after which the kernel ends a supervisor that is stuck, in a database call say."""
 
 
-class Backend(Protocol):
-    """Parses one file of a host's DAG folder in a process of its own; loaded into the warm parser."""
+class FileProcess(Protocol):
+    """A process that waits for the one DAG file that it will load."""
 
-    def __call__(
+    def parse(
         self,
         *,
         root: Path,
@@ -35,11 +39,19 @@ class Backend(Protocol):
         memory_bytes: int,
         tick: Callable[[], None],
     ) -> ParsedFile:
-        """Parse `root/path`, answering as though it lay at `live_root/path`.
+        """Parse `root/path`, answering as though it lay at `live_root/path`. The process has ended afterwards.
 
         Calls `tick` ten times a second or so while it waits, and lets what that raises through.
         Raises TimeoutError where the file needs more than `timeout` seconds.
         """
+        ...
+
+
+class Backend(Protocol):
+    """What a host brings to parse its DAG files; loaded into the warm parser."""
+
+    def __call__(self) -> FileProcess:
+        """Fork a process that waits for its file."""
         ...
 
 
@@ -51,14 +63,18 @@ class _Aborted(BaseException):
     """The client hung up, or the parser is told to end."""
 
 
-def run(request: ParseRequest, connection: socket.socket, backend: Backend, parent: int) -> NoReturn:
-    """Answer the request on `connection`, leave no process over, end. Call in a newly forked process."""
+def run(orders: socket.socket, backend: Backend, parent: int) -> NoReturn:
+    """Wait on `orders` for a request, answer it, leave no process over, end. Call in a newly forked process."""
     status = 1
     try:
         signal.signal(signal.SIGTERM, _abort)
         processes.adopt_orphans()
         processes.die_with_parent(signal.SIGTERM, parent)
-        _answer(request, connection, backend)
+        file_process = backend()
+        order = receive_request(orders)
+        orders.close()
+        if order is not None:
+            _answer(*order, file_process, backend)
         status = 0
     except (_Aborted, OSError):
         # OSError: the client is gone, and with it the only one who could be told.
@@ -74,12 +90,15 @@ def _abort(number: int, frame: object) -> None:
     raise _Aborted
 
 
-def _answer(request: ParseRequest, connection: socket.socket, backend: Backend) -> None:
+def _answer(
+    request: ParseRequest, connection: socket.socket, file_process: FileProcess, backend: Backend
+) -> None:
+    connection.setblocking(True)
     connection.sendall(encode({"kind": "started"}))
-    for path in request.paths:
+    for number, path in enumerate(request.paths):
         signal.setitimer(signal.ITIMER_REAL, request.timeout + LATE)
         try:
-            frame = file_frame(_parse(request, path, backend))
+            frame = file_frame(_parse(request, path, file_process if number == 0 else backend()))
         except TimeoutError:
             frame = {"kind": "timeout", "seconds": request.timeout}
         signal.setitimer(signal.ITIMER_REAL, 0)
@@ -88,10 +107,10 @@ def _answer(request: ParseRequest, connection: socket.socket, backend: Backend) 
     connection.sendall(encode({"kind": "done"}))
 
 
-def _parse(request: ParseRequest, path: str, backend: Backend) -> ParsedFile:
+def _parse(request: ParseRequest, path: str, file_process: FileProcess) -> ParsedFile:
     started = time.monotonic()
     try:
-        return backend(
+        return file_process.parse(
             root=Path(request.root),
             live_root=Path(request.live_root),
             bundle_name=request.bundle_name,

@@ -44,6 +44,11 @@ class Airflow3Host:
         return Path(AIRFLOW_HOME)
 
     def dag_folder(self) -> Path:
+        return self._dag_folder
+
+    @cached_property
+    def _dag_folder(self) -> Path:
+        # Reading the configured bundles costs milliseconds and a log line; they don't change while Airflow runs.
         name = self.bundle_name()
         try:
             bundle = DagBundlesManager().get_bundle(name)
@@ -66,7 +71,7 @@ class Airflow3Host:
         return self._settings.bundle
 
     def parse_backend(self) -> str:
-        return "xtended.airflow_host.airflow3.parsing:parse_file"
+        return "xtended.airflow_host.airflow3.parsing:FileProcess.fork"
 
     def transaction(self) -> AbstractContextManager[Transaction]:
         return transaction(self.bundle_name())
