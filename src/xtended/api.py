@@ -74,7 +74,7 @@ class Operation:
         except Exception:  # noqa: BLE001 - the last line of defence: log it, and tell the client nothing
             log.exception("Operation %s failed", self.id)
             return internal_error(headers)
-        return result, 200, headers
+        return result, 200, {**headers, "Content-Type": "application/json"}
 
     def headers(self) -> dict[str, str]:
         """What a deprecated form announces, on every answer."""

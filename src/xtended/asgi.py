@@ -206,11 +206,13 @@ def _on_problem(_: ConnexionRequest, error: Exception) -> ConnexionResponse:
     return _response(problem_answer(error, {}))
 
 
-def _on_refusal(_: ConnexionRequest, error: Exception) -> ConnexionResponse:
+def _on_refusal(request: ConnexionRequest, error: Exception) -> ConnexionResponse:
     """What Connexion or Starlette refuse: routing, missing credentials, validation."""
     status = int(getattr(error, "status", None) or getattr(error, "status_code", 500))
     if status == 401:
         return _response(problem_answer(missing_credentials(), {}))
+    if status >= 500:
+        return _on_error(request, error)
     title = TITLES.get(status, BadRequest.title)
     kind = title.lower().replace(" ", "-")
     body = problem_body(status, kind, title, str(getattr(error, "detail", None) or title))
