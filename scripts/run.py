@@ -17,24 +17,27 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 from local_airflow.home import USERS, Home
-from local_airflow.processes import Component, ProcessGroup
+from local_airflow.processes import Component, ProcessGroup, tail
 
 API = "/api/v1/xtended"
-# What is started, in the names of `--only`, with Airflow's own command for it on each host.
+# What is started, in the names of `--only` and this order, with Airflow's own command for it. Without log
+# servers: the web server reads the logs where they lie, and their ports would be the same for every Airflow.
 COMPONENTS = {
-    "web": {"airflow3": "api-server", "airflow2": "webserver"},
-    "scheduler": {"airflow3": "scheduler", "airflow2": "scheduler"},
-    "dag-processor": {"airflow3": "dag-processor", "airflow2": "dag-processor"},
-    "triggerer": {"airflow3": "triggerer", "airflow2": "triggerer"},
+    "web": {"airflow3": ["api-server"], "airflow2": ["webserver"]},
+    "dag-processor": dict.fromkeys(("airflow3", "airflow2"), ["dag-processor"]),
+    "triggerer": dict.fromkeys(("airflow3", "airflow2"), ["triggerer", "--skip-serve-logs"]),
+    "scheduler": dict.fromkeys(("airflow3", "airflow2"), ["scheduler", "--skip-serve-logs"]),
 }
 AIRFLOW_HEALTH = {"airflow3": "/api/v2/monitor/health", "airflow2": "/api/v1/health"}
-READY_SECONDS = 240.0
-STOP_SECONDS = 15.0
+READY_SECONDS = 180.0
+# How long the extension may answer anything but 200 once Airflow itself is up.
+EXTENSION_SECONDS = 30.0
+STOP_SECONDS = 10.0
 LOOK_SECONDS = 0.25
 
 
@@ -55,7 +58,7 @@ class LocalAirflow:
         self.url = f"http://localhost:{port}"
         self.passwords = home.passwords()
         self.stop_asked = threading.Event()
-        self._names = components
+        self.components = [name for name in COMPONENTS if name in components]
         self._group = ProcessGroup(home.variables(port), home.path / "logs")
         # A proxy of the environment is for other machines than this one.
         self._http = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -68,22 +71,23 @@ class LocalAirflow:
             self._finish("users", [str(program)], json.dumps(self.passwords).encode())
 
     def start(self) -> None:
-        """Start the components, all at once."""
-        for name in self._names:
+        """Start the components. Raises StartFailed where one of them ends."""
+        for name in self.components:
+            if name == "scheduler":
+                # A task that the scheduler finds waiting fails where it can't reach the web server.
+                self._wait(self._web_trouble, READY_SECONDS, "web")
             command = COMPONENTS[name][self.home.kind]
-            self._group.start(command, [sys.executable, "-m", "airflow", command])
+            self._group.start(command[0], [sys.executable, "-m", "airflow", *command])
 
     def wait_until_ready(self) -> str | None:
-        """Wait for Airflow and the extension. Returns what is wrong with the extension's settings, if anything."""
-        deadline = time.monotonic() + READY_SECONDS
-        waiting_for = "the web server"
-        while time.monotonic() < deadline:
-            self._look()
-            waiting_for, warning = self._waiting_for()
-            if not waiting_for:
-                return warning
-        tails = "".join(f"\n{c.log}:\n{c.tail()}" for c in self._group.components)
-        raise StartFailed(f"Not ready after {READY_SECONDS:.0f} s, still waiting for {waiting_for}.{tails}")
+        """Wait for Airflow, then for the extension. Returns what is wrong with its settings, if anything."""
+        for name in self.components:
+            self._wait(lambda name=name: self._heartbeat_trouble(name), READY_SECONDS, name)
+        status, answer = self._get(f"{API}/health")
+        if status == 503 and str(answer.get("type")).endswith(":misconfigured"):
+            return str(answer.get("detail"))
+        self._wait(self._extension_trouble, EXTENSION_SECONDS, "web")
+        return None
 
     def watch(self) -> NoReturn:
         """Wait until a component ends (StartFailed) or a stop is asked for (StopAsked)."""
@@ -93,18 +97,30 @@ class LocalAirflow:
     def stop(self) -> None:
         self._group.stop(STOP_SECONDS)
 
-    def _waiting_for(self) -> tuple[str, str | None]:
-        status, airflow = self._get(AIRFLOW_HEALTH[self.home.kind])
-        if status != 200:
-            return "the web server", None
-        for name in self._names:
-            of_airflow = airflow.get(name.replace("-", "_"))
-            if name != "web" and (of_airflow or {}).get("status") != "healthy":
-                return f"the {name}'s first heartbeat", None
-        status, ours = self._get(f"{API}/health")
-        if status == 503 and str(ours.get("type")).endswith(":misconfigured"):
-            return "", str(ours.get("detail"))
-        return ("" if status == 200 else f"{API}/health, which answers {status} {ours}"), None
+    def _wait(self, trouble: Callable[[], str], seconds: float, name: str) -> None:
+        """Wait until there is no more trouble; the log of component `name` says why there still is."""
+        deadline = time.monotonic() + seconds
+        while what := trouble():
+            self._look()
+            if time.monotonic() > deadline:
+                log = self._log(name)
+                raise StartFailed(f"After {seconds:.0f} s still {what}. {log} says:\n{tail(log)}")
+
+    def _log(self, name: str) -> Path:
+        return self.home.path / "logs" / f"{COMPONENTS[name][self.home.kind][0]}.log"
+
+    def _web_trouble(self) -> str:
+        return "" if self._get(AIRFLOW_HEALTH[self.home.kind])[0] == 200 else "no answer from the web server"
+
+    def _heartbeat_trouble(self, name: str) -> str:
+        if name == "web":
+            return self._web_trouble()
+        health = self._get(AIRFLOW_HEALTH[self.home.kind])[1].get(name.replace("-", "_")) or {}
+        return "" if health.get("status") == "healthy" else f"no heartbeat from the {name}"
+
+    def _extension_trouble(self) -> str:
+        status, answer = self._get(f"{API}/health")
+        return "" if status == 200 else f"status {status} from {API}/health: {answer.get('detail', answer)}"
 
     def _get(self, path: str) -> tuple[int, dict[str, Any]]:
         """Status and JSON object at a path of the web server; status 0 where nothing answers."""
@@ -141,7 +157,7 @@ class LocalAirflow:
     @staticmethod
     def _why_ended(component: Component) -> str:
         status = component.process.returncode
-        return f"{component.name} ended with status {status}. {component.log} says:\n{component.tail()}"
+        return f"{component.name} ended with status {status}. {component.log} says:\n{tail(component.log)}"
 
 
 def choose_port(asked: str | None, home: Home) -> int:
@@ -199,6 +215,8 @@ def arguments() -> argparse.Namespace:
     parsed = parser.parse_args()
     if unknown := set(parsed.only) - set(COMPONENTS):
         parser.error(f"no component {', '.join(sorted(unknown))}: there are {', '.join(COMPONENTS)}")
+    if "web" not in parsed.only:
+        parser.error("the web component is always needed: it tells when the others are up")
     return parsed
 
 
@@ -217,7 +235,7 @@ def run(options: argparse.Namespace) -> None:
         try:
             say(f"Preparing Airflow {home.airflow_version} in {home.path}")
             airflow.prepare()
-            say(f"Starting {', '.join(options.only)}")
+            say(f"Starting {', '.join(airflow.components)}")
             airflow.start()
             warning = airflow.wait_until_ready()
             say(banner(airflow, warning, time.monotonic() - began))

@@ -23,6 +23,7 @@ _DEFAULTS: dict[str, dict[tuple[str, str], str]] = {
     "airflow3": {
         ("core", "executor"): "LocalExecutor",
         ("core", "load_examples"): "False",
+        ("core", "parallelism"): "8",
         ("core", "simple_auth_manager_users"): ",".join(f"{name}:{name}" for name in USERS),
         ("api", "host"): "127.0.0.1",
         ("usage_data_collection", "enabled"): "False",

@@ -27,10 +27,11 @@ class Component:
     log: Path
     process: subprocess.Popen[bytes]
 
-    def tail(self) -> str:
-        """The last lines of its output, indented."""
-        lines = self.log.read_text(errors="replace").splitlines()[-_TAIL_LINES:]
-        return "\n".join(f"  {line}" for line in lines)
+
+def tail(log: Path) -> str:
+    """The last lines of a log, indented."""
+    lines = log.read_text(errors="replace").splitlines()[-_TAIL_LINES:]
+    return "\n".join(f"  {line}" for line in lines)
 
 
 class ProcessGroup:
