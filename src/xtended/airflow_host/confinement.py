@@ -22,18 +22,34 @@ def confine(root: Path, live_root: Path, memory_bytes: int, channel: int) -> Non
 
     `memory_bytes` is on top of what the process has; `channel` is the one descriptor that stays connected.
     """
+    detach(channel)
+    enter(root, live_root, memory_bytes)
+
+
+def detach(channel: int) -> None:
+    """Keep nothing of what the parent has open but `channel`: no terminal, output, log, other connection."""
     os.setsid()
+    null = os.open(os.devnull, os.O_RDWR)
+    for standard in (0, 1, 2):
+        os.dup2(null, standard)
+    for entry in list(Path("/dev/fd").iterdir()):
+        if int(entry.name) not in (0, 1, 2, channel):
+            with contextlib.suppress(OSError):
+                os.close(int(entry.name))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    limit = _address_space() + memory_bytes
-    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-    _silence(channel)
-    _read_sources_afresh((root, live_root))
-    if root != live_root:
-        _move_dag_folder(root, live_root)
     conf.set("core", "dagbag_import_error_tracebacks", "True")
     conf.set("core", "dagbag_import_error_traceback_depth", str(TRACEBACK_DEPTH))
     # The deadline is kept from outside, where DAG code can't catch it.
     settings.get_dagbag_import_timeout = lambda dag_file_path: 0
+
+
+def enter(root: Path, live_root: Path, memory_bytes: int) -> None:
+    """Limit memory, and make `root` the DAG folder, for whoever asks, with its files read as they are now."""
+    limit = _address_space() + memory_bytes
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    _read_sources_afresh((root, live_root))
+    if root != live_root:
+        _move_dag_folder(root, live_root)
 
 
 def _address_space() -> int:
@@ -45,35 +61,24 @@ def _address_space() -> int:
     return int(pages) * resource.getpagesize()
 
 
-def _silence(channel: int) -> None:
-    """Lead every descriptor but the channel to /dev/null: output, logs, other connections."""
-    null = os.open(os.devnull, os.O_RDWR)
-    for name in os.listdir("/dev/fd"):
-        if int(name) not in (channel, null):
-            with contextlib.suppress(OSError):
-                os.fstat(int(name))
-                os.dup2(null, int(name), inheritable=int(name) < 3)
-
-
 def _read_sources_afresh(folders: tuple[Path, ...]) -> None:
     """Never take a module of the DAG folder from a .pyc: one of the same second may be of other source."""
     prefixes = tuple(f"{folder}/" for folder in folders)
-    loader = importlib.machinery.SourceFileLoader
+    loader: Any = importlib.machinery.SourceFileLoader
     path_stats = loader.path_stats
 
-    def no_stats(self: importlib.machinery.SourceFileLoader, path: str) -> Any:
+    def no_stats(self: importlib.machinery.SourceFileLoader, path: str) -> object:
         if path.startswith(prefixes):
             raise OSError("read the source")
         return path_stats(self, path)
 
-    loader.path_stats = no_stats  # type: ignore[method-assign]
+    loader.path_stats = no_stats
     for entry in list(sys.path_importer_cache):
         if f"{entry}/".startswith(prefixes):
             del sys.path_importer_cache[entry]
 
 
 def _move_dag_folder(root: Path, live_root: Path) -> None:
-    """Whoever asks for the DAG folder is to see it as it will be."""
     live, moved = os.fspath(live_root), os.fspath(root)
     sys.path[:] = [moved if os.path.normpath(entry) == live else entry for entry in sys.path]
     if os.path.normpath(settings.DAGS_FOLDER) == live:

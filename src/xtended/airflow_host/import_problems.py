@@ -1,4 +1,4 @@
-"""From the traceback text that Airflow records for a broken DAG file to what a client may see of it."""
+"""From the traceback that Airflow records for a broken DAG file to what a client may see of it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import site
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from xtended.airflow_host.base import ImportProblem
@@ -16,72 +16,76 @@ from xtended.airflow_host.base import ImportProblem
 _FRAME = re.compile(r'^[\s|+]*File "(?P<file>[^"\n]+)", line (?P<line>\d+)', re.MULTILINE)
 _TRACEBACK = "Traceback (most recent call last):"
 
+MAX_MESSAGE = 2000
+"""Characters of an exception's text that a client gets; the rest is in the stacktrace."""
+
 
 class ProblemReader:
     """Reads the tracebacks of files below `live_root`.
 
-    `memory_bytes` is what the file was allowed; `private` are directories of the server that are not to be shown.
+    `memory_bytes` is what the file was allowed; `private` are directories of the server, not to be shown.
     """
 
     def __init__(self, live_root: Path, memory_bytes: int, private: Iterable[Path]) -> None:
         self._live_root = str(live_root)
         self._memory_bytes = memory_bytes
-        self._shown = {self._live_root: ""} | {
-            str(path): name
-            for path, name in [*((path, "...") for path in private), *_server_directories()]
-            if str(path) not in ("/", self._live_root)
-        }
+        names = {str(path): "..." for path in private} | dict(_server_directories())
+        names.pop("/", None)
+        self._names = {**names, self._live_root: ""}
+        longest_first = sorted(self._names, key=len, reverse=True)
+        self._directory = re.compile(f"({'|'.join(map(re.escape, longest_first))})(/|(?![\\w.-]))")
 
     def read(self, file: str, text: str) -> ImportProblem:
         """The problem of `file` (relative to the DAG folder), from a traceback or a bare message."""
-        where, line = self._deepest_frame(text)
-        return ImportProblem(file=where or file, line=line, message=self._message(text), stacktrace=text)
+        frames = list(self._frames(text))
+        line = next((line for at, line in reversed(frames) if at == file), None)
+        message = self._message(text)
+        if frames and frames[-1][0] != file:
+            message += " ({}, line {})".format(*frames[-1])
+        return ImportProblem(file=file, line=line, message=message, stacktrace=text)
 
     def ended(self, file: str, exit_code: int) -> ImportProblem:
         """The problem of a file whose process ended before it was loaded; negative codes are signals."""
         if exit_code >= 0:
             message = f"the file ended its process with exit code {exit_code} while it was loaded"
         else:
-            name = _signal_name(-exit_code)
-            message = f"the file's process was ended by {name} while it was loaded"
+            message = f"the file's process was ended by {_signal_name(-exit_code)} while it was loaded"
             if -exit_code == signal.SIGKILL:
-                message += "; the server may have run out of memory"
+                message += "; the server may be out of memory"
         return ImportProblem(file=file, line=None, message=message, stacktrace=message)
 
-    def _deepest_frame(self, text: str) -> tuple[str | None, int | None]:
-        prefix = self._live_root + "/"
-        for frame in reversed(list(_FRAME.finditer(text))):
-            if frame["file"].startswith(prefix):
-                return frame["file"][len(prefix) :], int(frame["line"])
-        return None, None
+    def _frames(self, text: str) -> Iterator[tuple[str, int]]:
+        """File and line of each frame in the DAG folder, deepest last."""
+        for frame in _FRAME.finditer(text):
+            if frame["file"].startswith(f"{self._live_root}/"):
+                yield frame["file"][len(self._live_root) + 1 :], int(frame["line"])
 
     def _message(self, text: str) -> str:
         message = _last_exception(text)
         if re.match(r"MemoryError\b", message):
             return f"the file used more than {self._memory_bytes // 2**20} MB of memory while it was loaded"
-        if exit_code := re.fullmatch(r"SystemExit(?:: (.*))?", message, re.DOTALL):
-            return f"the file called sys.exit({exit_code[1] or ''}) while it was loaded"
-        return self.scrub(message)
+        if exit_call := re.fullmatch(r"SystemExit(?:: (.*))?", message, re.DOTALL):
+            message = f"the file called sys.exit({exit_call[1] or ''}) while it was loaded"
+        scrubbed = self._scrub(message)
+        return scrubbed if len(scrubbed) <= MAX_MESSAGE else scrubbed[:MAX_MESSAGE] + " ..."
 
-    def scrub(self, text: str) -> str:
+    def _scrub(self, text: str) -> str:
         """`text` without the server's directories: files of the DAG folder are named relative to it."""
-        for directory in sorted(self._shown, key=len, reverse=True):
-            shown = self._shown[directory]
-            text = re.sub(
-                re.escape(directory) + (r"(/|(?![\w.-]))" if shown else r"(/|(?![\w.-]))"),
-                lambda match, shown=shown: shown + match[1] if shown else "" if match[1] else ".",
-                text,
-            )
-        return text
+
+        def shown(found: re.Match[str]) -> str:
+            name = self._names[found[1]]
+            return name + found[2] if name else "" if found[2] else "."
+
+        return self._directory.sub(shown, text)
 
 
-def _server_directories() -> Iterable[tuple[str, str]]:
-    packages = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib"), *site.getsitepackages()}
-    yield from ((path, "site-packages") for path in packages)
-    yield sysconfig.get_path("stdlib"), "python"
-    yield from ((prefix, "python") for prefix in {sys.prefix, sys.base_prefix} if prefix != "/usr")
-    yield tempfile.gettempdir(), "tmp"
+def _server_directories() -> Iterator[tuple[str, str]]:
+    yield tempfile.gettempdir(), "..."
     yield str(Path.home()), "~"
+    yield from ((prefix, "python") for prefix in {sys.prefix, sys.base_prefix} - {"/usr", "/usr/local"})
+    yield sysconfig.get_path("stdlib"), "python"
+    for path in {sysconfig.get_path("purelib"), sysconfig.get_path("platlib"), *site.getsitepackages()}:
+        yield path, "site-packages"
 
 
 def _signal_name(number: int) -> str:

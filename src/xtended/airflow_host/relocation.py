@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TypeVar, cast
+
+_Json = TypeVar("_Json")
 
 
 class Relocation:
@@ -21,17 +23,15 @@ class Relocation:
         """From `root`, however it is spelled, to `live_root`."""
         return cls({str(root): str(live_root), str(root.resolve()): str(live_root), **module_names})
 
-    def apply(self, value: Any) -> Any:
+    def apply(self, value: _Json) -> _Json:
         """A copy of `value` with every name replaced, in keys too."""
-        if not self._names:
-            return value
-        return self._apply(value)
+        return cast(_Json, self._applied(value)) if self._names else value
 
-    def _apply(self, value: Any) -> Any:
+    def _applied(self, value: object) -> object:
         if isinstance(value, str):
             return self._pattern.sub(lambda found: self._names[found[0]], value)
         if isinstance(value, dict):
-            return {self._apply(key): self._apply(item) for key, item in value.items()}
+            return {self._applied(key): self._applied(item) for key, item in value.items()}
         if isinstance(value, list | tuple):
-            return [self._apply(item) for item in value]
+            return [self._applied(item) for item in value]
         return value

@@ -11,7 +11,7 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -92,7 +92,7 @@ class Parser:
                 parsed[outcome.path] = outcome
         return [parsed[path] for path in paths]
 
-    def outcomes(self, tree: ParseTree, paths: Sequence[str]) -> Iterator[ParsedFile | ParseTimeout]:
+    def outcomes(self, tree: ParseTree, paths: Sequence[str]) -> Generator[ParsedFile | ParseTimeout]:
         """What each file defines, as it becomes known, or that it took too long. Raises ParserUnavailable.
 
         Closing the iterator ends what is still being parsed.
@@ -257,6 +257,8 @@ class _Run:
                 file=path,
                 seconds=frame["seconds"],
             )
+        elif frame["kind"] == "failed":
+            raise self._failed(request, "failed")
 
     def _lost(self, request: _Request) -> None:
         """The connection has ended: all well, or the parser died and gets one more chance."""
@@ -264,9 +266,15 @@ class _Run:
         if not request.unanswered:
             return
         if request.retried and not request.progressed:
-            log.error("The DAG parser ended twice while parsing %s: %s", request.unanswered[0], self._parser.last_words())
-            raise ParserUnavailable("The DAG parser ended while it parsed the file.")
+            raise self._failed(request, "ended twice")
         self._send(tuple(request.unanswered), retried=True)
+
+    def _failed(self, request: _Request, how: str) -> ParserUnavailable:
+        path = request.unanswered[0]
+        log.error("The DAG parser %s while it parsed %r: %s", how, path, self._parser.last_words())
+        return ParserUnavailable(
+            f"The DAG parser failed while it parsed {path!r}; the web server's log says why."
+        )
 
 
 def _is_open(connection: socket.socket) -> bool:

@@ -37,7 +37,9 @@ RUNNING_IN_PARSER = "XTENDED_IN_PARSER"
 class Launcher:
     """Knows where the parser listens, and how to get it to."""
 
-    def __init__(self, backend: str, runtime_dir: Path, idle_seconds: float, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self, backend: str, runtime_dir: Path, idle_seconds: float, environ: Mapping[str, str]
+    ) -> None:
         self._backend = backend
         self._idle_seconds = idle_seconds
         self._environ = {**environ, RUNNING_IN_PARSER: "1"}
@@ -81,7 +83,9 @@ class Launcher:
                 threading.Thread(target=process.wait, name="xtended-parser-wait", daemon=True).start()
         except Timeout:
             if wait:
-                raise ParserUnavailable("The DAG parser is being started by another worker; try again.") from None
+                raise ParserUnavailable(
+                    "The DAG parser is being started by another worker; try again."
+                ) from None
 
     def _listening(self, path: Path) -> bool:
         connection = self.connect()
@@ -92,7 +96,14 @@ class Launcher:
 
     def _spawn(self, path: Path) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-P", "-m", "xtended.dagparse.server"]
-        command += ["--socket", os.fspath(path), "--backend", self._backend, "--idle", str(self._idle_seconds)]
+        command += [
+            "--socket",
+            os.fspath(path),
+            "--backend",
+            self._backend,
+            "--idle",
+            str(self._idle_seconds),
+        ]
         with path.with_suffix(".log").open("wb") as errors:
             return subprocess.Popen(  # noqa: S603
                 command,
@@ -135,11 +146,16 @@ def _fingerprint(backend: str, idle_seconds: float, environ: Mapping[str, str]) 
         for name, value in sorted(environ.items())
         if name.startswith("AIRFLOW") or name == "PYTHONPATH"
     ]
+    config = Path(
+        environ.get("AIRFLOW_CONFIG") or Path(environ.get("AIRFLOW_HOME", "~/airflow"), "airflow.cfg")
+    )
+    with contextlib.suppress(OSError):
+        shared.append(str(config.expanduser().stat().st_mtime_ns))
     return hashlib.sha256("\0".join(shared).encode(errors="surrogateescape")).hexdigest()[:12]
 
 
 def _own_directory(path: Path) -> None:
-    """Make sure that `path` is a directory that nobody else can put a socket into. Raises ParserUnavailable."""
+    """Make `path` a directory that nobody else can put a socket into. Raises ParserUnavailable."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(FileExistsError):

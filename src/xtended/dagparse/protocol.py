@@ -6,7 +6,8 @@ A connection carries one request, the client's first frame; its `kind` is one of
     ping    answered with `pong` once Airflow is loaded
     parse   a ParseRequest; answered with `started`, then one frame per path, in order, then `done`
 
-A path's frame is `file` (a ParsedFile) or `timeout` (with `seconds`). Closing the connection aborts the request.
+A path's frame is `file` (a ParsedFile), `timeout` (with `seconds`), or `failed` where the fault is not the
+file's. Closing the connection aborts the request.
 """
 
 from __future__ import annotations
@@ -22,14 +23,21 @@ from xtended.airflow_host.base import ImportProblem, ParsedDag, ParsedFile
 
 _PREFIX = struct.Struct("!I")
 
-MAX_FRAME = 256 * 2**20
-"""Bytes: far above any DAG file's serialised form, far below what would hurt the web process."""
+MAX_FRAME = 64 * 2**20
+"""Bytes: far above any sane DAG file's serialised form, below what would hurt the web process."""
 
 Frame = dict[str, Any]
 
 
 class ProtocolError(Exception):
     """The peer sent something that is not a frame."""
+
+
+class FrameTooLong(ProtocolError):
+    """A frame is over MAX_FRAME."""
+
+    def __init__(self, length: int) -> None:
+        super().__init__(f"a frame of {length} bytes is over the limit of {MAX_FRAME}")
 
 
 @dataclass(frozen=True)
@@ -60,10 +68,10 @@ class ParseRequest:
 
 
 def encode(frame: Frame) -> bytes:
-    """The frame with its length. Raises ProtocolError where it is too long."""
+    """The frame with its length. Raises FrameTooLong."""
     body = json.dumps(frame, separators=(",", ":")).encode()
     if len(body) > MAX_FRAME:
-        raise ProtocolError(f"a frame of {len(body)} bytes is over the limit of {MAX_FRAME}")
+        raise FrameTooLong(len(body))
     return _PREFIX.pack(len(body)) + body
 
 
@@ -80,7 +88,7 @@ class FrameReader:
         while len(self._buffer) >= _PREFIX.size:
             (length,) = _PREFIX.unpack_from(self._buffer)
             if length > MAX_FRAME:
-                raise ProtocolError(f"a frame of {length} bytes is over the limit of {MAX_FRAME}")
+                raise FrameTooLong(length)
             end = _PREFIX.size + length
             if len(self._buffer) < end:
                 break

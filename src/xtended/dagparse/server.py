@@ -2,9 +2,9 @@
 
     python -P -m xtended.dagparse.server --socket PATH --backend MODULE:ATTRIBUTE --idle SECONDS
 
-It has one thread, no database connection, and runs no DAG code itself. It ends when it has had no request for
-`--idle` seconds, when no web worker holds a lease any more, and on SIGTERM; every process that it started ends
-with it.
+It has one thread, no database connection, and runs no DAG code itself. It ends when it has had no request
+for `--idle` seconds, when no web worker holds a lease any more, and on SIGTERM; every process that it started
+ends with it.
 """
 
 from __future__ import annotations
@@ -34,8 +34,11 @@ LEASE_GRACE = 3.0
 STOP_GRACE = 2.0
 """Seconds that supervisors get to end their descendants when the parser is told to end."""
 
-MAX_RUNNING = 2 * (os.cpu_count() or 1)
+MAX_RUNNING = max(8, 2 * (os.cpu_count() or 1))
 """Requests that are parsed at the same time; more wait for their turn."""
+
+MAX_LOST_SPARES = 3
+"""Supervisors in a row that end before they get a request, after which something is thoroughly wrong."""
 
 
 @dataclass(eq=False)
@@ -67,6 +70,7 @@ class Server:
         self._waiting: deque[_Client] = deque()
         self._running: dict[int, _Client] = {}
         self._spare: _Spare | None = None
+        self._lost_spares = 0
         self._stopping = False
         self._last_request = self._last_lease = time.monotonic()
         self._selector = selectors.DefaultSelector()
@@ -81,12 +85,14 @@ class Server:
         self._last_request = self._last_lease = time.monotonic()
         self._selector.register(self._listener, selectors.EVENT_READ, self._accept)
         self._selector.register(self._wakeup, selectors.EVENT_READ, self._drain_wakeup)
-        while not self._stopping and self._needed():
-            self._start_waiting()
-            for key, _ in self._selector.select(timeout=1.0):
-                key.data()
-            self._bury()
-        self._stop()
+        try:
+            while not self._stopping and self._needed():
+                self._start_waiting()
+                for key, _ in self._selector.select(timeout=1.0):
+                    key.data()
+                self._bury()
+        finally:
+            self._stop()
 
     def _watch_signals(self) -> None:
         for end in (self._wakeup, self._wakeup_writer):
@@ -171,6 +177,7 @@ class Server:
                 continue
             finally:
                 spare.orders.close()
+            self._lost_spares = 0
             client.supervisor = spare.pid
             self._running[spare.pid] = client
         if self._spare is None:
@@ -212,6 +219,9 @@ class Server:
             if self._spare is not None and pid == self._spare.pid:
                 self._spare.orders.close()
                 self._spare = None
+                self._lost_spares += 1
+                if self._lost_spares == MAX_LOST_SPARES:
+                    raise RuntimeError("supervisors end before they have been given anything to do")
             client = self._running.pop(pid, None)
             if client is not None:
                 client.supervisor = None
@@ -246,7 +256,7 @@ class Server:
 
 
 def _listen(path: Path) -> socket.socket:
-    """A listening socket at `path`, which only this user can reach; takes a dead server's place atomically."""
+    """A listening socket that only this user can reach; takes the place of a dead parser's atomically."""
     draft = path.with_name(f"{path.name[:1]}{os.getpid()}")
     listener = socket.socket(socket.AF_UNIX)
     draft.unlink(missing_ok=True)

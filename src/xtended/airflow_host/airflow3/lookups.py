@@ -1,14 +1,12 @@
-"""Answers what a DAG file asks Airflow's database for while it is loaded: Variables, Connections, and the rest."""
+"""Answers what a DAG file asks Airflow for while it is loaded: Variables, Connections, and the rest."""
 
 from __future__ import annotations
 
 import functools
-from typing import Any
 
-from airflow.exceptions import AirflowNotFoundException
 from airflow.sdk.api.client import Client
 from airflow.sdk.api.datamodels._generated import ConnectionResponse, VariableResponse
-from airflow.sdk.exceptions import ErrorType
+from airflow.sdk.exceptions import AirflowNotFoundException, ErrorType
 from airflow.sdk.execution_time.comms import ErrorResponse
 
 
@@ -23,7 +21,7 @@ class Lookups:
         self.variables = _Variables(self)
         self.connections = _Connections()
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> object:
         return getattr(self.full, name)
 
     @functools.cached_property
@@ -48,7 +46,7 @@ class _Variables:
         except KeyError:
             return ErrorResponse(error=ErrorType.VARIABLE_NOT_FOUND, detail={"key": key})
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> object:
         return getattr(self._lookups.full.variables, name)
 
 
@@ -60,13 +58,15 @@ class _Connections:
             found = Connection.get_connection_from_secrets(conn_id)
         except AirflowNotFoundException:
             return ErrorResponse(error=ErrorType.CONNECTION_NOT_FOUND, detail={"conn_id": conn_id})
-        return ConnectionResponse(
-            conn_id=conn_id,
-            conn_type=found.conn_type,
-            host=found.host,
-            schema=found.schema,
-            login=found.login,
-            password=found.password,
-            port=found.port,
-            extra=found.extra,
+        return ConnectionResponse.model_validate(
+            {
+                "conn_id": conn_id,
+                "conn_type": found.conn_type,
+                "host": found.host,
+                "schema": found.schema,
+                "login": found.login,
+                "password": found.password,
+                "port": found.port,
+                "extra": found.extra,
+            }
         )

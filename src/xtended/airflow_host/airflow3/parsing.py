@@ -1,4 +1,4 @@
-"""Parses one DAG file as Airflow 3's DAG processor does; loaded into the warm parser, never into a web worker."""
+"""Parses one DAG file as Airflow 3's DAG processor does. Loaded into the warm parser, not into a web worker."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import NoReturn
 
 import airflow.models.dagwarning  # noqa: F401  (Airflow imports it late, once for every file)
 import psutil
@@ -46,17 +46,17 @@ EXIT_GRACE = 1.0
 class FileProcess(DagFileProcessorProcess):
     """A `dagparse.supervisor.FileProcess`: Airflow's handling of a DAG file's process, with its own fork.
 
-    Airflow's forwards the file's output and logs; here they go nowhere, and the process can wait for its file.
+    Airflow's forwards output and logs; here they go nowhere, and it can be forked before its file is known.
     """
 
     @classmethod
     def fork(cls) -> FileProcess:
         """A process that waits for its file: a `dagparse.supervisor.Backend`."""
         theirs, ours = socket.socketpair()
+        parent = os.getpid()
         pid = os.fork()
         if pid == 0:
-            ours.close()
-            parse_child.run(theirs)
+            parse_child.run(theirs, parent)
         theirs.close()
         return cls(
             id=uuid7(),
@@ -65,7 +65,7 @@ class FileProcess(DagFileProcessorProcess):
             process=PsutilTracker(psutil.Process(pid)),
             process_log=_SILENT,
             logger_filehandle=io.BytesIO(),
-            client=Lookups(),
+            client=Lookups(),  # type: ignore[arg-type]
             bundle_name="",
             dag_file_rel_path="",
         )
@@ -83,32 +83,29 @@ class FileProcess(DagFileProcessorProcess):
     ) -> ParsedFile:
         started = time.monotonic()
         seconds = min([timeout, *_airflows_own_limits(live_root / path)])
+        order = parse_child.Order(os.fspath(root), os.fspath(live_root), bundle_name, path, memory_bytes)
         try:
-            parse_child.Order(root, live_root, bundle_name, path, memory_bytes).send(self.stdin)
+            # A process that has been killed while it waited is noticed below.
+            with contextlib.suppress(BrokenPipeError):
+                order.send(self.stdin)
             exit_code = self._serve(started + seconds, tick)
         finally:
             self._end()
-        problems = ProblemReader(live_root, memory_bytes, [Path(conf.get("core", "dags_folder")).parent])
+        problems = ProblemReader(live_root, memory_bytes, [live_root.parent])
         result = self.parsing_result
         if result is None:
             ended = problems.ended(path, exit_code)
             return ParsedFile(path, (), (ended,), (), time.monotonic() - started)
         relocation = Relocation.of_tree(root, live_root, module_names=_module_names(path, root, live_root))
-        found = relocation.apply(
-            {
-                "dags": [dag.data for dag in result.serialized_dags],
-                "errors": result.import_errors or {},
-                "warnings": result.warnings or [],
-            }
-        )
+        dags = [relocation.apply(dag.data) for dag in result.serialized_dags]
+        errors = relocation.apply(result.import_errors or {})
         return ParsedFile(
             path=path,
-            dags=tuple(ParsedDag(data["dag"]["dag_id"], data) for data in found["dags"]),
+            dags=tuple(ParsedDag(dag["dag"]["dag_id"], dag) for dag in dags),
             import_problems=tuple(
-                problems.read(os.path.relpath(at, live_root) if os.path.isabs(at) else at, text)
-                for at, text in found["errors"].items()
+                problems.read(_relative(at, live_root), text) for at, text in errors.items()
             ),
-            warnings=tuple(found["warnings"]),
+            warnings=tuple(relocation.apply(result.warnings or [])),
             seconds=time.monotonic() - started,
         )
 
@@ -134,15 +131,16 @@ class FileProcess(DagFileProcessorProcess):
 
     def _end(self) -> None:
         """Kill what is left of the process and of its group."""
-        for kill in (os.killpg, os.kill):
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                if self._exit_code is None or kill is os.killpg:
-                    kill(self.pid, signal.SIGKILL)
-        self.close()
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+        if self._exit_code is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
+        self.close()  # type: ignore[no-untyped-call]
         self.selector.close()
 
 
-def _drop(logger: object, method: str, event: object) -> Any:
+def _drop(logger: object, method: str, event: object) -> NoReturn:
     raise structlog.DropEvent
 
 
@@ -154,6 +152,11 @@ def _airflows_own_limits(file: Path) -> list[float]:
     limits = [settings.get_dagbag_import_timeout(os.fspath(file))]
     limits.append(conf.getfloat("dag_processor", "dag_file_processor_timeout"))
     return [limit for limit in limits if limit > 0]
+
+
+def _relative(at: str, live_root: Path) -> str:
+    """Airflow keys the errors of a zip's modules by absolute path, all others by path in the DAG folder."""
+    return Path(at).relative_to(live_root).as_posix() if Path(at).is_relative_to(live_root) else at
 
 
 def _module_names(path: str, root: Path, live_root: Path) -> dict[str, str]:
@@ -168,7 +171,7 @@ def _rehearse() -> None:
         bash = BashOperator(task_id="bash", bash_command="true")
         python = PythonOperator(task_id="python", python_callable=_rehearse)
         bash >> python >> EmptyOperator(task_id="empty") >> task(_rehearse)()
-    dag.validate()
+    dag.validate()  # type: ignore[no-untyped-call]
     dag.check_cycle()
     serialized = LazyDeserializedDAG(data=DagSerialization.to_dict(dag))
     DagFileParsingResult(fileloc="rehearsal.py", serialized_dags=[serialized]).model_dump()
