@@ -71,7 +71,8 @@ class Operation:
                 result = self.handler(Call(user, self.rule, services), **arguments)
         except Problem as problem:
             return problem_answer(problem, headers)
-        except Exception:  # noqa: BLE001 - the last line of defence: log it, and tell the client nothing
+        except Exception:
+            # The last line of defence: log it, and tell the client nothing.
             log.exception("Operation %s failed", self.id)
             return internal_error(headers)
         return result, 200, {**headers, "Content-Type": "application/json"}
@@ -163,7 +164,7 @@ class FormBooleans:
 
 
 def _spell_booleans(values: Mapping[str, Any], schemas: Mapping[str, Any]) -> dict[str, Any]:
-    """`y`, `on`, `1`, ... as the `true` and `false` that Connexion knows; other words are left for it to refuse."""
+    """`y`, `on`, `1`, ... as Connexion knows them, `true` and `false`; it refuses what is left."""
     return {
         key: _spell(value) if schemas.get(key, {}).get("type") == "boolean" else value
         for key, value in values.items()

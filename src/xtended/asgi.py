@@ -18,7 +18,7 @@ from connexion.security import ApiKeySecurityHandler, BasicSecurityHandler, Bear
 from connexion.uri_parsing import OpenAPIURIParser
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
-from starlette.datastructures import UploadFile
+from starlette.datastructures import Headers, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -124,16 +124,20 @@ class _BodyLimit:
         self._max_bytes = max_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        announced = dict(scope.get("headers", ())).get(b"content-length", b"0")
+        headers = Headers(scope=scope)
         limit = self._max_bytes
-        taken = int(announced) if announced.isdigit() and int(announced) > limit else 0
+        # A body that is announced as too large is refused at its first byte.
+        announced = int(headers.get("content-length") or 0)
+        taken = announced if announced > limit else 0
 
         async def counted() -> Message:
             nonlocal taken
             message = await receive()
             taken += len(message.get("body", b""))
             if taken > limit:
-                raise TooLarge(f"The request is larger than {limit // MEGABYTE} MB ([xtended_api] max_file_mb).")
+                raise TooLarge(
+                    f"The request is larger than {limit // MEGABYTE} MB ([xtended_api] max_file_mb)."
+                )
             return message
 
         await self._app(scope, counted, send)

@@ -13,8 +13,8 @@ from typing import Any
 from xtended.access import Rule, require_dags
 from xtended.airflow_host.base import AuditEntry, KnownDag, ParsedFile, User
 from xtended.dagparse.client import ParseTree
-from xtended.dagstore.changes import ChangeSet
-from xtended.dagstore.store import DagStore, Staged
+from xtended.dagstore.changes import ChangeSet, Staged
+from xtended.dagstore.store import DagStore
 from xtended.problems import DagInvalid, DagOwnedElsewhere
 from xtended.services import Services
 

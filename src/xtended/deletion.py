@@ -32,9 +32,7 @@ def delete(call: Call, dag_id: str | None, path: str | None, *, force: bool, dry
             dag_ids=others,
             existing_file=path,
         )
-    change = Change(
-        DELETE_EVENT, deletes=frozenset({path}), force=True, dry_run=dry_run, forget_dags=True
-    )
+    change = Change(DELETE_EVENT, deletes=frozenset({path}), force=True, dry_run=dry_run, forget_dags=True)
     return carry_out(call.services, call.user, call.rule, change)
 
 
@@ -68,7 +66,7 @@ def _delete_record(
 
 
 def purge(call: Call, *, dry_run: bool) -> Outcome:
-    """Empty the DAG folder but for what `.airflowignore` and `purge_keep` name. Raises Forbidden, Unavailable."""
+    """Empty the DAG folder but for what `.airflowignore` and `purge_keep` name. Raises Unavailable."""
     store = call.services.store()
     keep = call.services.settings.purge_keep
     doomed = frozenset(

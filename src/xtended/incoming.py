@@ -44,7 +44,9 @@ def from_code(services: Services, filename: str, code: str, suffixes: Collection
     return gather(services, UploadSource.of_text(path, code, max_bytes=services.max_file_bytes))
 
 
-def from_url(services: Services, filename: str, suffixes: Collection[str], **options: Any) -> dict[str, bytes]:
+def from_url(
+    services: Services, filename: str, suffixes: Collection[str], **options: Any
+) -> dict[str, bytes]:
     """A file behind a URL; `options` are `url` and `sha256` of UrlSource."""
     path = check_path(filename, suffixes=suffixes)
     source = UrlSource(

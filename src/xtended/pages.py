@@ -49,7 +49,8 @@ def _section(spec: Mapping[str, Any], tag: Mapping[str, Any], root: str) -> str:
 def _row(method: str, path: str, operation: Mapping[str, Any], root: str) -> str:
     old = ' class="old"' if operation.get("deprecated") else ""
     link = f"{root}/ui/#/{operation['tags'][0]}/{operation['operationId']}"
+    name = f"<code>{method.upper()} {escape(path)}</code>"
     return (
-        f"<tr{old}><td><a href='{escape(link, quote=True)}'><code>{method.upper()} {escape(path)}</code></a></td>"
+        f"<tr{old}><td><a href='{escape(link, quote=True)}'>{name}</a></td>"
         f"<td>{escape(operation['summary'])}</td></tr>"
     )

@@ -25,7 +25,7 @@ def get_version(call: Call) -> Mapping[str, Any]:
 
 def get_health(services: Services) -> Mapping[str, Any]:
     """Raises Unavailable, with each part's state as a member."""
-    parts = {
+    parts: dict[str, Any] = {
         "parser": "ok" if services.parser.alive() else "does not answer",
         "dag_folder": _folder_state(services),
         "database": "ok" if services.host.catalogue.reachable() else "does not answer",

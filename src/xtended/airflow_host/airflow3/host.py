@@ -48,7 +48,7 @@ class Airflow3Host:
 
     @cached_property
     def _dag_folder(self) -> Path:
-        # Reading the configured bundles costs milliseconds and a log line; they don't change while Airflow runs.
+        # Reading the configured bundles costs time and a log line; they stay while Airflow runs.
         name = self.bundle_name()
         try:
             bundle = DagBundlesManager().get_bundle(name)

@@ -109,7 +109,7 @@ def _from_token(token: str) -> User | None:
 def _team(dag_id: str) -> str | None:
     if not conf.getboolean("core", "multi_team", fallback=False):
         return None
-    return cast("str | None", DagModel.get_team_name(dag_id))
+    return DagModel.get_team_name(dag_id)
 
 
 async def _no_login_app(scope: Any, receive: Any, send: Any) -> None:

@@ -64,7 +64,7 @@ def run(channel: socket.socket, parent: int) -> NoReturn:
     """Wait for an Order, load its file, send what it defines. Call in a process newly forked by `parent`."""
     status = 1
     try:
-        _reset_signals()  # type: ignore[no-untyped-call]
+        _reset_signals()
         die_with_parent(signal.SIGKILL, parent)
         atexit._clear()
         detach(channel.fileno())
@@ -82,7 +82,7 @@ def run(channel: socket.socket, parent: int) -> NoReturn:
 def _prepare_airflow() -> None:
     # As Airflow's own entry point does: no database here, and none of the server's ways to secrets.
     os.environ["_AIRFLOW_PROCESS_CONTEXT"] = "client"
-    block_orm_access()  # type: ignore[no-untyped-call]
+    block_orm_access()
     set_handler: Callable[..., object] = signal.signal
 
     def leave_segfaults(number: int, handler: object) -> object:

@@ -1,10 +1,11 @@
-"""Parses one DAG file as Airflow 3's DAG processor does. Loaded into the warm parser, not into a web worker."""
+"""Parses one DAG file as Airflow 3's DAG processor does. Loaded into the warm parser, never elsewhere."""
 
 from __future__ import annotations
 
 import contextlib
 import io
 import os
+import resource
 import selectors
 import signal
 import socket
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import airflow.models.dagwarning  # noqa: F401  (Airflow imports it late, once for every file)
+import msgspec
 import psutil
 import structlog
 from airflow import settings
@@ -32,12 +34,14 @@ from uuid6 import uuid7
 
 from xtended.airflow_host.airflow3 import parse_child
 from xtended.airflow_host.airflow3.lookups import Lookups
-from xtended.airflow_host.base import ParsedDag, ParsedFile
+from xtended.airflow_host.base import ImportProblem, ParsedDag, ParsedFile
 from xtended.airflow_host.import_problems import ProblemReader
 from xtended.airflow_host.relocation import Relocation
 
 TICK = 0.1
 """Seconds between two looks at what a DAG file is up to."""
+
+SENSELESS = "the file's process sent something else than what the file defines"
 
 EXIT_GRACE = 1.0
 """Seconds that a file's process may take to end once it has answered."""
@@ -82,16 +86,20 @@ class FileProcess(DagFileProcessorProcess):
         tick: Callable[[], None],
     ) -> ParsedFile:
         started = time.monotonic()
-        seconds = min([timeout, *_airflows_own_limits(live_root / path)])
+        deadline = started + min([timeout, *_airflows_own_limits(live_root / path)])
         order = parse_child.Order(os.fspath(root), os.fspath(live_root), bundle_name, path, memory_bytes)
+        problems = ProblemReader(live_root, memory_bytes, [live_root.parent])
         try:
+            _limit_answer(memory_bytes)
             # A process that has been killed while it waited is noticed below.
             with contextlib.suppress(BrokenPipeError):
                 order.send(self.stdin)
-            exit_code = self._serve(started + seconds, tick)
+            exit_code = self._serve(deadline, tick)
+        except (msgspec.MsgspecError, MemoryError):
+            senseless = ImportProblem(path, None, SENSELESS, SENSELESS)
+            return ParsedFile(path, (), (senseless,), (), time.monotonic() - started)
         finally:
             self._end()
-        problems = ProblemReader(live_root, memory_bytes, [live_root.parent])
         result = self.parsing_result
         if result is None:
             ended = problems.ended(path, exit_code)
@@ -136,7 +144,7 @@ class FileProcess(DagFileProcessorProcess):
         if self._exit_code is None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGKILL)
-        self.close()  # type: ignore[no-untyped-call]
+        self.close()
         self.selector.close()
 
 
@@ -145,6 +153,13 @@ def _drop(logger: object, method: str, event: object) -> NoReturn:
 
 
 _SILENT = structlog.wrap_logger(structlog.ReturnLogger(), processors=[_drop])
+
+
+def _limit_answer(memory_bytes: int) -> None:
+    """Keep what the file's process sends from taking more memory here than the file may take there."""
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    limit = pages * resource.getpagesize() + memory_bytes
+    resource.setrlimit(resource.RLIMIT_AS, (limit, resource.getrlimit(resource.RLIMIT_AS)[1]))
 
 
 def _airflows_own_limits(file: Path) -> list[float]:
@@ -171,7 +186,7 @@ def _rehearse() -> None:
         bash = BashOperator(task_id="bash", bash_command="true")
         python = PythonOperator(task_id="python", python_callable=_rehearse)
         bash >> python >> EmptyOperator(task_id="empty") >> task(_rehearse)()
-    dag.validate()  # type: ignore[no-untyped-call]
+    dag.validate()
     dag.check_cycle()
     serialized = LazyDeserializedDAG(data=DagSerialization.to_dict(dag))
     DagFileParsingResult(fileloc="rehearsal.py", serialized_dags=[serialized]).model_dump()

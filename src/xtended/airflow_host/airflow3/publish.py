@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 
 from airflow.api.common.delete_dag import delete_dag
 from airflow.dag_processing.collection import update_dag_parsing_results_in_db
-from airflow.exceptions import AirflowException, DagNotFound
+from airflow.exceptions import DagNotFound
 from airflow.models.dag import DagModel
 from airflow.models.dag_version import DagVersion
 from airflow.models.dagbag import DagPriorityParsingRequest
@@ -16,6 +16,7 @@ from airflow.models.dagrun import DagRun
 from airflow.models.log import Log
 from airflow.models.serialized_dag import SerializedDagModel
 from airflow.models.taskinstance import TaskInstance
+from airflow.sdk.exceptions import AirflowException
 from airflow.serialization.serialized_objects import LazyDeserializedDAG
 from airflow.utils.session import create_session
 from sqlalchemy import delete, exists, or_, select, update
@@ -91,9 +92,7 @@ class DagTransaction:
         )
         for start in range(0, len(gone), CHUNK):
             self._session.execute(
-                update(DagModel)
-                .where(DagModel.dag_id.in_(gone[start : start + CHUNK]))
-                .values(is_stale=True)
+                update(DagModel).where(DagModel.dag_id.in_(gone[start : start + CHUNK])).values(is_stale=True)
             )
         return gone
 
@@ -108,9 +107,7 @@ class DagTransaction:
         for path in sorted(set(paths) - waiting):
             # Another request may ask for the same file at this moment: then it is asked for, which is enough.
             with suppress(IntegrityError), self._session.begin_nested():
-                self._session.add(
-                    DagPriorityParsingRequest(bundle_name=self._bundle, relative_fileloc=path)
-                )
+                self._session.add(DagPriorityParsingRequest(bundle_name=self._bundle, relative_fileloc=path))
 
     def unpause(self, dag_ids: Collection[str]) -> None:
         self._session.execute(
