@@ -29,7 +29,7 @@ API = "/api/v1/xtended"
 # servers: the web server reads the logs where they lie, and their ports would be the same for every Airflow.
 COMPONENTS = {
     "web": {"airflow3": ["api-server"], "airflow2": ["webserver"]},
-    "dag-processor": dict.fromkeys(("airflow3", "airflow2"), ["dag-processor"]),
+    "dag-processor": {"airflow3": ["dag-processor"]},  # Airflow 2 on SQLite has it inside the scheduler
     "triggerer": dict.fromkeys(("airflow3", "airflow2"), ["triggerer", "--skip-serve-logs"]),
     "scheduler": dict.fromkeys(("airflow3", "airflow2"), ["scheduler", "--skip-serve-logs"]),
 }
@@ -58,7 +58,7 @@ class LocalAirflow:
         self.url = f"http://localhost:{port}"
         self.passwords = home.passwords()
         self.stop_asked = threading.Event()
-        self.components = [name for name in COMPONENTS if name in components]
+        self.components = [n for n, of in COMPONENTS.items() if n in components and home.kind in of]
         self._group = ProcessGroup(home.variables(port), home.path / "logs")
         # A proxy of the environment is for other machines than this one.
         self._http = urllib.request.build_opener(urllib.request.ProxyHandler({}))

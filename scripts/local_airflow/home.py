@@ -18,7 +18,7 @@ USERS = ("admin", "op", "user", "viewer")
 DEFAULT_PORT = 8080
 _PASSWORDS = "simple_auth_manager_passwords.json.generated"  # noqa: S105 - the name Airflow 3 gives its file
 
-# On Airflow 2, SQLite allows no other executor; the DAG processor is its own process, as on Airflow 3.
+# On Airflow 2, SQLite allows no other executor.
 _DEFAULTS: dict[str, dict[tuple[str, str], str]] = {
     "airflow3": {
         ("core", "executor"): "LocalExecutor",
@@ -33,9 +33,8 @@ _DEFAULTS: dict[str, dict[tuple[str, str], str]] = {
         ("core", "load_examples"): "False",
         ("api", "auth_backends"): (
             "airflow.providers.fab.auth_manager.api.auth.backend.basic_auth,"
-            "airflow.providers.fab.auth_manager.api.auth.backend.session"
+            "airflow.api.auth.backend.session"
         ),
-        ("scheduler", "standalone_dag_processor"): "True",
         ("webserver", "web_server_host"): "127.0.0.1",
         ("webserver", "workers"): "2",
         ("usage_data_collection", "enabled"): "False",
