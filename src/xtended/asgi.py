@@ -212,7 +212,7 @@ def _on_problem(_: ConnexionRequest, error: Exception) -> ConnexionResponse:
 
 def _on_refusal(request: ConnexionRequest, error: Exception) -> ConnexionResponse:
     """What Connexion or Starlette refuse: routing, missing credentials, validation."""
-    status = int(getattr(error, "status", None) or getattr(error, "status_code", 500))
+    status: int = getattr(error, "status", None) or getattr(error, "status_code", None) or 500
     if status == 401:
         return _response(problem_answer(missing_credentials(), {}))
     if status >= 500:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import atexit
-import json
 import logging
 import os
 import signal
 import socket
 import traceback
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -27,37 +25,12 @@ from airflow.sdk.execution_time.supervisor import _reset_signals, block_orm_acce
 from pydantic import TypeAdapter
 
 from xtended.airflow_host.confinement import TRACEBACK_DEPTH, detach, enter
+from xtended.airflow_host.parse_order import Order, end_copies
 from xtended.dagparse.processes import die_with_parent
 
 # Made once, before the fork: each takes milliseconds.
 _BODY: TypeAdapter[Any] = TypeAdapter(ToDagProcessor)
 _ERROR: TypeAdapter[Any] = TypeAdapter(ErrorResponse)
-
-
-@dataclass(frozen=True)
-class Order:
-    """A DAG file, `root/path`, to be loaded within a limit of memory as though it lay in `live_root`."""
-
-    root: str
-    live_root: str
-    bundle_name: str
-    path: str
-    memory_bytes: int
-
-    def send(self, channel: socket.socket) -> None:
-        """Tell a waiting process which file is its."""
-        channel.sendall(json.dumps(asdict(self)).encode() + b"\n")
-
-    @classmethod
-    def receive(cls, channel: socket.socket) -> Order:
-        """The other end of `send`. Raises EOFError where no order will come."""
-        received = b""
-        while not received.endswith(b"\n"):
-            data = channel.recv(2**16)
-            if not data:
-                raise EOFError
-            received += data
-        return cls(**json.loads(received))
 
 
 def run(channel: socket.socket, parent: int) -> NoReturn:
@@ -100,17 +73,11 @@ def _load(channel: socket.socket, order: Order) -> None:
     request = DagFileParseRequest(file=str(file), bundle_path=Path(order.root), bundle_name=order.bundle_name)
     try:
         result = _parse_file(request, structlog.get_logger(logger_name="task"))
-        _end_copies(own_pid)
+        end_copies(own_pid)
         comms.send(result)
     except BaseException:  # noqa: BLE001 - whatever the file raises past Airflow is the file's problem
-        _end_copies(own_pid)
+        end_copies(own_pid)
         error = traceback.format_exc(limit=-TRACEBACK_DEPTH)
         comms.send(
             DagFileParsingResult(fileloc=str(file), serialized_dags=[], import_errors={order.path: error})
         )
-
-
-def _end_copies(own_pid: int) -> None:
-    """A file that forks comes back from its import in each copy, but only one of them was asked."""
-    if os.getpid() != own_pid:
-        os._exit(0)

@@ -36,6 +36,7 @@ from xtended.airflow_host.airflow3 import parse_child
 from xtended.airflow_host.airflow3.lookups import Lookups
 from xtended.airflow_host.base import ImportProblem, ParsedDag, ParsedFile
 from xtended.airflow_host.import_problems import ProblemReader
+from xtended.airflow_host.parse_order import Order
 from xtended.airflow_host.relocation import Relocation
 
 TICK = 0.1
@@ -87,7 +88,7 @@ class FileProcess(DagFileProcessorProcess):
     ) -> ParsedFile:
         started = time.monotonic()
         deadline = started + min([timeout, *_airflows_own_limits(live_root / path)])
-        order = parse_child.Order(os.fspath(root), os.fspath(live_root), bundle_name, path, memory_bytes)
+        order = Order(os.fspath(root), os.fspath(live_root), bundle_name, path, memory_bytes)
         problems = ProblemReader(live_root, memory_bytes, [live_root.parent])
         try:
             _limit_answer(memory_bytes)
