@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import stat
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
+from xtended.dagstore.changes import folders_above
 from xtended.dagstore.folder import Folder
 from xtended.dagstore.spool import Spool
 
@@ -28,7 +29,9 @@ class Application:
     `apply`, then `keep` or `undo`. An OSError in `apply` leaves the caller to `undo`.
     """
 
-    def __init__(self, folder: Folder, spool: Spool, puts: Mapping[str, bytes], deletes: frozenset[str]) -> None:
+    def __init__(
+        self, folder: Folder, spool: Spool, puts: Mapping[str, bytes], deletes: frozenset[str]
+    ) -> None:
         self._folder = folder
         self._spool = spool
         self._puts = puts
@@ -39,6 +42,10 @@ class Application:
 
     def apply(self) -> None:
         """Write all new files aside and flush them, then rename each to its place."""
+        # A file that makes way for a folder of its name goes first; anything else that goes, goes last.
+        making_way = self._deletes & folders_above(self._puts)
+        for path in sorted(making_way):
+            self._delete(path)
         old = {path: self._folder.state(path) for path in self._puts}
 
         def write(path: str) -> Path:
@@ -46,12 +53,9 @@ class Application:
 
         with ThreadPoolExecutor(_FLUSHERS) as flushers:
             temporaries = dict(zip(self._puts, flushers.map(write, self._puts), strict=True))
-        blocked = {path for path in self._deletes if any(put.startswith(f"{path}/") for put in self._puts)}
-        for path in sorted(blocked):
-            self._delete(path)
         for path, temporary in temporaries.items():
             self._put(path, temporary, replaces=old[path] is not None)
-        for path in sorted(self._deletes - blocked):
+        for path in sorted(self._deletes - making_way):
             self._delete(path)
         self._flush_folders()
 
@@ -103,7 +107,7 @@ class Application:
                 os.mkdir(parts[count - 1], 0o755, dir_fd=parent)
                 self.made_folders.append(folder)
                 self._touched.add(_folder_of(folder))
-                self._undo.append(lambda folder=folder: self._remove_folder(folder))
+                self._undo.append(partial(self._remove_folder, folder))
 
     def _restore(self, path: str, backup: Path) -> None:
         folder, name = _folder_of(path), _name_of(path)
@@ -124,7 +128,7 @@ class Application:
         stale = re.compile(rf"{re.escape(module)}\.[^.]+(\.opt-[^.]+)?\.pyc")
         cache = f"{_folder_of(path)}/{_CACHE_FOLDER}/any".removeprefix("/")
         with contextlib.suppress(OSError), self._folder.open_parent(cache) as parent:
-            for name in os.listdir(parent):
+            for name in os.listdir(parent):  # noqa: PTH208 - by descriptor, as links are not followed
                 if stale.fullmatch(name):
                     os.unlink(name, dir_fd=parent)
 

@@ -33,10 +33,10 @@ _NOT_A_ZIP = "The file is not a zip archive, or is cut short."
 
 @dataclass(frozen=True)
 class ArchiveLimits:
-    """What a zip may hold: members (count), unpacked (bytes of all together), ratio (unpacked / packed)."""
+    """What a zip may hold: members (count), total_bytes (all, unpacked), ratio (unpacked / packed)."""
 
     members: int
-    unpacked: int
+    total_bytes: int
     ratio: int
 
 
@@ -96,8 +96,8 @@ class _Budget:
         self.check(self._used)
 
     def check(self, unpacked: int) -> None:
-        if unpacked > self._limits.unpacked:
-            raise TooLarge(f"The zip unpacks to more than {self._limits.unpacked} bytes.")
+        if unpacked > self._limits.total_bytes:
+            raise TooLarge(f"The zip unpacks to more than {self._limits.total_bytes} bytes.")
         if unpacked > max(RATIO_FLOOR_BYTES, self._packed * self._limits.ratio):
             raise TooLarge(f"The zip unpacks to more than {self._limits.ratio} times its own size.")
 

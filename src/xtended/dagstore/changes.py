@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from xtended.dagstore.names import check_path
 
-__all__ = ["ChangeSet", "Staged"]
+__all__ = ["ChangeSet", "Staged", "folders_above"]
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,17 @@ class ChangeSet:
             raise ValueError(f"{min(both)!r} is both put and deleted")
         object.__setattr__(self, "puts", puts)
         object.__setattr__(self, "deletes", deletes)
+
+
+def folders_above(paths: Iterable[str]) -> set[str]:
+    """Every folder that one of `paths` lies in, the DAG folder itself left out."""
+    found: set[str] = set()
+    for path in paths:
+        folder = path.rpartition("/")[0]
+        while folder and folder not in found:
+            found.add(folder)
+            folder = folder.rpartition("/")[0]
+    return found
 
 
 @dataclass(frozen=True)

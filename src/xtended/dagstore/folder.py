@@ -79,7 +79,9 @@ class Folder:
         except FileNotFoundError:
             return None
         if stat.S_ISLNK(found.st_mode):
-            raise Conflict(f"{path!r} is a symbolic link that others made: it is neither replaced nor deleted.")
+            raise Conflict(
+                f"{path!r} is a symbolic link that others made: it is neither replaced nor deleted."
+            )
         if not stat.S_ISREG(found.st_mode):
             raise Conflict(f"{path!r} is a folder or a special file: it is neither replaced nor deleted.")
         return found
@@ -115,7 +117,10 @@ class Folder:
     def exists(self, path: str) -> bool:
         """Whether `read` would find a file at `path`."""
         real_root = self.root.resolve()
-        real = (real_root / path).resolve()
+        try:
+            real = (real_root / path).resolve()
+        except RuntimeError:  # a loop of links
+            return False
         return real.is_relative_to(real_root) and real.is_file()
 
     def list(self, folder: str | None, *, ignore: bool) -> list[str]:
@@ -180,9 +185,13 @@ class Folder:
 def folder_problem(error: OSError) -> Problem:
     """What the client is told where the operating system refuses; no path of the server is in it."""
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-        return FolderUnavailable("There is no space left for the DAG folder or its history. Nothing was changed.")
+        return FolderUnavailable(
+            "There is no space left for the DAG folder or its history. Nothing was changed."
+        )
     reason = os.strerror(error.errno) if error.errno is not None else "the system gave no reason"
-    return FolderUnavailable(f"The DAG folder or its history can't be written: {reason}. Nothing was changed.")
+    return FolderUnavailable(
+        f"The DAG folder or its history can't be written: {reason}. Nothing was changed."
+    )
 
 
 def _read(name: str, parent: int) -> bytes:
@@ -201,7 +210,9 @@ def _addressable(path: str) -> bool:
 
 
 def _not_a_folder(path: str, part: str) -> Conflict:
-    return Conflict(f"{part!r} in {path!r} is a symbolic link or a file, not a folder: nothing is put below it.")
+    return Conflict(
+        f"{part!r} in {path!r} is a symbolic link or a file, not a folder: nothing is put below it."
+    )
 
 
 def _is_git_sync(root: Path) -> bool:

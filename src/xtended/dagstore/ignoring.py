@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from pathspec.patterns import GitWildMatchPattern
+from pathspec.patterns.gitwildmatch import GitWildMatchPattern
 
 __all__ = ["IGNORE_FILE", "IgnoreRules", "Syntax"]
 
@@ -68,7 +68,7 @@ class IgnoreRules:
         return IgnoreRules(self.syntax, self.rules + tuple(_compile(self.syntax, lines, folder)))
 
     def ignored(self, path: str, *, is_folder: bool) -> bool:
-        """Whether these rules hide `path`, an entry of the folder they are in force in; the last rule wins."""
+        """Whether these rules hide `path`, an entry of the folder they hold for; the last rule wins."""
         verdicts = (rule.verdict(path, is_folder) for rule in reversed(self.rules))
         return next((verdict for verdict in verdicts if verdict is not None), False)
 

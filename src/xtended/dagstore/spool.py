@@ -17,6 +17,8 @@ __all__ = ["SPOOL_NAME", "Spool"]
 SPOOL_NAME = ".airflow-xtended"
 """The hidden folder that stands in for the spool inside a DAG folder that is a mount of its own."""
 
+_CLOCK_TRUSTED_SECONDS = 3600
+
 # Matches the numbers that files in a spool have for names, as a glob and as a regular expression.
 _IGNORE_ALL = "[0-9]*\n"
 
@@ -25,8 +27,8 @@ class Spool:
     """Temporary files of one change set.
 
     They live beside the history. Where the target's folder is another mount (renaming fails with EXDEV), a
-    hidden folder with its own `.airflowignore` is made in the DAG folder, or in the target's folder where that
-    is yet another mount, for as long as the change set takes.
+    hidden folder with its own `.airflowignore` is made in the DAG folder, or in the target's folder where
+    that is yet another mount, for as long as the change set takes.
     """
 
     def __init__(self, home: Path, root: Path) -> None:
@@ -120,9 +122,9 @@ def _resemble(handle: int, like: os.stat_result) -> None:
 
 def _outdate_bytecode(handle: int, size: int, old: os.stat_result) -> None:
     # A .pyc is taken for current by its source's size and its mtime in whole seconds: two versions of one
-    # size within one second would share it.
-    new = os.fstat(handle)
-    if size == old.st_size and int(new.st_mtime) == int(old.st_mtime):
+    # size within one second would share it. A time far ahead comes from a wrong clock and is left behind.
+    ahead = int(old.st_mtime) - int(os.fstat(handle).st_mtime)
+    if size == old.st_size and 0 <= ahead < _CLOCK_TRUSTED_SECONDS:
         later = (int(old.st_mtime) + 1) * 1_000_000_000
         os.utime(handle, ns=(later, later))
 

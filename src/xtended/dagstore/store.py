@@ -11,7 +11,7 @@ from pathlib import Path
 import filelock
 
 from xtended.dagstore.applying import Application
-from xtended.dagstore.changes import ChangeSet, Staged
+from xtended.dagstore.changes import ChangeSet, Staged, folders_above
 from xtended.dagstore.folder import Folder, folder_problem
 from xtended.dagstore.ignoring import Syntax
 from xtended.dagstore.spool import Spool
@@ -20,13 +20,13 @@ from xtended.problems import (
     ChangedMeanwhile,
     FileExists,
     FolderBusy,
-    FolderUnavailable,
     Misconfigured,
     NotFound,
 )
 
 __all__ = ["DagStore"]
 
+_OWN = "xtended"
 _STAGING = "staging"
 _SPOOL = "spool"
 _LOCK = "lock"
@@ -35,7 +35,7 @@ _RETRY_AFTER_SECONDS = 2
 
 
 class DagStore:
-    """The DAG folder `root`, and what is kept about it beside `history`.
+    """The DAG folder `root`, and all that is kept about it in `history`, a folder that no other root shares.
 
     Safe to use from several threads and processes, also with an object each; all on one machine, as locks on
     network file systems can't be relied on. `lock_timeout` is in seconds, `keep_days` in days.
@@ -52,9 +52,11 @@ class DagStore:
     ) -> None:
         """Raises Misconfigured where `history` lies in the DAG folder."""
         if history.resolve().is_relative_to(root.resolve()):
-            raise Misconfigured("The history can't be kept inside the DAG folder: set history_path elsewhere.")
+            raise Misconfigured(
+                "The history can't be kept inside the DAG folder: set history_path elsewhere."
+            )
         self._folder = Folder(root, ignore_syntax)
-        self._home = history.parent
+        self._home = history / _OWN
         self._lock_timeout = lock_timeout
 
     @property
@@ -114,23 +116,16 @@ class DagStore:
                 existing_file=existing[0],
             )
         real = {path: change_set.puts[path] for path in [*added, *changed]}
-        try:
-            tree = shadow_tree(self._home / _STAGING, self._folder.root, real, change_set.deletes)
-            root = tree.__enter__()
-        except OSError as error:
-            raise folder_problem(error) from None
-        try:
+        with shadow_tree(self._home / _STAGING, self._folder.root, real, change_set.deletes) as tree_root:
             yield Staged(
                 change_set=change_set,
-                tree_root=root,
+                tree_root=tree_root,
                 added=tuple(added),
                 changed=tuple(changed),
                 deleted=tuple(sorted(change_set.deletes)),
                 unchanged=tuple(unchanged),
                 old_sha256=digests,
             )
-        finally:
-            tree.__exit__(None, None, None)
 
     @contextmanager
     def apply(
@@ -195,8 +190,16 @@ class DagStore:
             lock.release()
 
     def _old(self, change_set: ChangeSet) -> dict[str, bytes | None]:
+        folders = folders_above(change_set.puts)
+        making_way = change_set.deletes & folders
+        hidden = (
+            {path for path in change_set.puts if making_way & folders_above([path])} if making_way else set()
+        )
         try:
-            return {path: self._folder.content(path) for path in [*change_set.puts, *change_set.deletes]}
+            return {
+                path: None if path in hidden else self._folder.content(path)
+                for path in [*change_set.puts, *change_set.deletes]
+            }
         except OSError as error:
             raise folder_problem(error) from None
 
