@@ -17,15 +17,6 @@ TRACEBACK_DEPTH = 50
 """Frames of a traceback to keep: Airflow's default of 2 hides the line of the DAG file behind a library's."""
 
 
-def confine(root: Path, live_root: Path, memory_bytes: int, channel: int) -> None:
-    """Prepare this process for the code of a file in `root`, for good.
-
-    `memory_bytes` is on top of what the process has; `channel` is the one descriptor that stays connected.
-    """
-    detach(channel)
-    enter(root, live_root, memory_bytes)
-
-
 def detach(channel: int) -> None:
     """Keep nothing of what the parent has open but `channel`: no terminal, output, log, other connection."""
     os.setsid()

@@ -43,7 +43,7 @@ class Launcher:
         self._backend = backend
         self._idle_seconds = idle_seconds
         self._environ = {**environ, RUNNING_IN_PARSER: "1"}
-        self._path = _choose_path(runtime_dir, f"parser-{_fingerprint(backend, idle_seconds, environ)}.sock")
+        self.path = _choose_path(runtime_dir, f"parser-{_fingerprint(backend, idle_seconds, environ)}.sock")
 
     def connect(self) -> socket.socket | None:
         """A connection to the parser that is there; None where there is none. Raises ParserUnavailable."""
@@ -125,8 +125,8 @@ class Launcher:
         return ""
 
     def _socket_path(self) -> Path:
-        _own_directory(self._path.parent)
-        return self._path
+        _own_directory(self.path.parent)
+        return self.path
 
 
 def _choose_path(runtime_dir: Path, name: str) -> Path:
