@@ -153,8 +153,9 @@ def validate(services: Services, user: User, rule: Rule, files: Mapping[str, byt
         authorise(services, user, rule, staged, findings)
         taken = conflicting(services, staged, findings)
     problems = [problem.public() for file in findings.files for problem in file.import_problems]
+    problems = problems or _without_dags(findings)
     return {
-        "valid": bool(findings.defined) and not problems,
+        "valid": not problems,
         "dag_ids": findings.defined,
         "import_errors": problems,
         "conflicts": sorted(dag.dag_id for dag in taken),
@@ -184,11 +185,11 @@ def check_valid(findings: Findings, *, dags_expected: bool) -> None:
             f"{names} does not parse: {problems[0].message}",
             import_errors=[problem.public() for problem in problems],
         )
-    empty = [file.path for file in findings.files if not file.dags]
+    empty = _without_dags(findings)
     if dags_expected and empty:
         raise DagInvalid(
-            f"{empty[0]!r} defines no DAG; upload_file takes files that need not define one.",
-            import_errors=[{"file": path, "line": None, "message": "defines no DAG"} for path in empty],
+            f"{empty[0]['file']!r} defines no DAG; upload_file takes files that need not define one.",
+            import_errors=empty,
         )
     seen: dict[str, str] = {}
     for file in findings.files:
@@ -198,6 +199,15 @@ def check_valid(findings: Findings, *, dags_expected: bool) -> None:
                     f"DAG {dag.dag_id!r} is defined by both {seen[dag.dag_id]!r} and {file.path!r}.",
                     dag_ids=[dag.dag_id],
                 )
+
+
+def _without_dags(findings: Findings) -> list[dict[str, Any]]:
+    """The files in which no DAG was found, as import errors."""
+    return [
+        {"file": file.path, "line": None, "message": "The file defines no DAG."}
+        for file in findings.files
+        if not file.dags
+    ]
 
 
 def authorise(services: Services, user: User, rule: Rule, staged: Staged, findings: Findings) -> None:

@@ -61,13 +61,8 @@ class Problem(Exception):
 
 def problem_body(status: int, kind: str, title: str, detail: str, **extra: Any) -> dict[str, Any]:
     """The members of every problem; reserved members win over `extra`."""
-    return {
-        **extra,
-        "type": TYPE_PREFIX + kind,
-        "title": title,
-        "status": status,
-        "detail": detail,
-    }
+    reserved = {"type": TYPE_PREFIX + kind, "title": title, "status": status, "detail": detail}
+    return {**reserved, **extra, **reserved}
 
 
 class BadRequest(Problem):
