@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from airflow.api_fastapi.app import API_ROOT_PATH
 from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, JSONResponse
 
@@ -27,15 +28,22 @@ def mount_points() -> dict[str, list[dict[str, Any]]]:
             {"app": _api(), "url_prefix": PREFIX, "name": "Airflow Xtended"},
             {"app": _pages(), "url_prefix": PAGES_PREFIX, "name": "Airflow Xtended pages"},
         ],
+        # Airflow's UI shows the category, "Xtended API", only where there are two entries or more.
         "external_views": [
-            {
-                "name": "Reference Docs",
-                "href": f"{PAGES_PREFIX}/",
-                "destination": "nav",
-                "category": "Xtended API",
-                "url_route": "xtended-reference-docs",
-            }
+            _menu_entry("Reference Docs", "xtended-reference-docs", f"{PAGES_PREFIX}/"),
+            _menu_entry("Swagger UI", "xtended-swagger-ui", f"{PREFIX}/ui/"),
         ],
+    }
+
+
+def _menu_entry(name: str, route: str, path: str) -> dict[str, Any]:
+    """An entry that opens one of our pages inside Airflow's UI, wherever that is served."""
+    return {
+        "name": name,
+        "href": API_ROOT_PATH.removesuffix("/") + path,
+        "destination": "nav",
+        "category": "Xtended API",
+        "url_route": route,
     }
 
 
