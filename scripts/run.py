@@ -18,6 +18,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -27,11 +28,11 @@ from local_airflow.processes import Component, ProcessGroup, tail
 API = "/api/v1/xtended"
 # What is started, in the names of `--only` and this order, with Airflow's own command for it. Without log
 # servers: the web server reads the logs where they lie, and their ports would be the same for every Airflow.
-COMPONENTS = {
-    "web": {"airflow3": ["api-server"], "airflow2": ["webserver"]},
-    "dag-processor": {"airflow3": ["dag-processor"]},  # Airflow 2 on SQLite has it inside the scheduler
-    "triggerer": dict.fromkeys(("airflow3", "airflow2"), ["triggerer", "--skip-serve-logs"]),
-    "scheduler": dict.fromkeys(("airflow3", "airflow2"), ["scheduler", "--skip-serve-logs"]),
+COMPONENTS: dict[str, dict[str, tuple[str, ...]]] = {
+    "web": {"airflow3": ("api-server",), "airflow2": ("webserver",)},
+    "dag-processor": {"airflow3": ("dag-processor",)},  # Airflow 2 on SQLite has it inside the scheduler
+    "triggerer": dict.fromkeys(("airflow3", "airflow2"), ("triggerer", "--skip-serve-logs")),
+    "scheduler": dict.fromkeys(("airflow3", "airflow2"), ("scheduler", "--skip-serve-logs")),
 }
 AIRFLOW_HEALTH = {"airflow3": "/api/v2/monitor/health", "airflow2": "/api/v1/health"}
 READY_SECONDS = 180.0
@@ -82,7 +83,7 @@ class LocalAirflow:
     def wait_until_ready(self) -> str | None:
         """Wait for Airflow, then for the extension. Returns what is wrong with its settings, if anything."""
         for name in self.components:
-            self._wait(lambda name=name: self._heartbeat_trouble(name), READY_SECONDS, name)
+            self._wait(partial(self._heartbeat_trouble, name), READY_SECONDS, name)
         status, answer = self._get(f"{API}/health")
         if status == 503 and str(answer.get("type")).endswith(":misconfigured"):
             return str(answer.get("detail"))
@@ -176,7 +177,7 @@ def choose_port(asked: str | None, home: Home) -> int:
 
 
 def say(text: str) -> None:
-    print(text, flush=True)  # noqa: T201 - this is a command, and this its output
+    print(text, flush=True)
 
 
 def banner(airflow: LocalAirflow, warning: str | None, seconds: float) -> str:
@@ -220,7 +221,7 @@ def arguments() -> argparse.Namespace:
     return parsed
 
 
-def run(options: argparse.Namespace) -> None:
+def run(options: argparse.Namespace) -> NoReturn:
     """Start, report, and watch until StopAsked or StartFailed."""
     began = time.monotonic()
     home = Home(os.environ)
@@ -254,7 +255,7 @@ def main() -> int:
     try:
         run(arguments())
     except StartFailed as error:
-        print(error, file=sys.stderr, flush=True)  # noqa: T201
+        print(error, file=sys.stderr, flush=True)
         return 1
     except StopAsked:
         return 0

@@ -16,7 +16,7 @@ from pathlib import Path
 
 USERS = ("admin", "op", "user", "viewer")
 DEFAULT_PORT = 8080
-_PASSWORDS = "simple_auth_manager_passwords.json.generated"  # noqa: S105 - the name Airflow 3 gives its file
+_PASSWORDS = "simple_auth_manager_passwords.json.generated"  # the name that Airflow 3 gives its file
 
 # On Airflow 2, SQLite allows no other executor.
 _DEFAULTS: dict[str, dict[tuple[str, str], str]] = {
@@ -32,8 +32,7 @@ _DEFAULTS: dict[str, dict[tuple[str, str], str]] = {
         ("core", "executor"): "SequentialExecutor",
         ("core", "load_examples"): "False",
         ("api", "auth_backends"): (
-            "airflow.providers.fab.auth_manager.api.auth.backend.basic_auth,"
-            "airflow.api.auth.backend.session"
+            "airflow.providers.fab.auth_manager.api.auth.backend.basic_auth,airflow.api.auth.backend.session"
         ),
         ("webserver", "web_server_host"): "127.0.0.1",
         ("webserver", "workers"): "2",
@@ -67,7 +66,7 @@ def write_private(path: Path, text: str) -> None:
 
 
 class Home:
-    """The AIRFLOW_HOME that the caller's environment names, else one in the clone; made ready on construction."""
+    """The AIRFLOW_HOME that the environment names, else one in the clone; made ready on construction."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self.airflow_version = version("apache-airflow")

@@ -10,12 +10,13 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, cast
 
 import psutil
 
 _PR_SET_CHILD_SUBREAPER = 36
 _TAIL_LINES = 25
-# Killing a parent makes orphans of its children, which the next look finds; each may start one more meanwhile.
+# Killing a parent makes orphans of its children, which the next round finds.
 _KILL_ROUNDS = 5
 
 
@@ -61,8 +62,7 @@ class ProcessGroup:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        assert process.stdin is not None
-        with suppress(BrokenPipeError), process.stdin as pipe:
+        with suppress(BrokenPipeError), cast(IO[bytes], process.stdin) as pipe:
             pipe.write(stdin)
         component = Component(name, log, process)
         self.components.append(component)
