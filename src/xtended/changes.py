@@ -15,7 +15,7 @@ from xtended.airflow_host.base import AuditEntry, KnownDag, ParsedFile, User
 from xtended.dagparse.client import ParseTree
 from xtended.dagstore.changes import ChangeSet, Staged
 from xtended.dagstore.store import DagStore
-from xtended.problems import DagInvalid, DagOwnedElsewhere
+from xtended.problems import Conflict, DagInvalid, DagOwnedElsewhere
 from xtended.services import Services
 
 DAG_SUFFIXES = (".py", ".zip")
@@ -133,6 +133,8 @@ def carry_out(services: Services, user: User, rule: Rule, change: Change) -> Out
     """Do what `change` says, or raise a Problem and leave folder, history and database as they were."""
     store = services.store()
     store.check_writable()
+    if change.dags_expected:
+        check_seen(store, change.puts)
     with store.stage(ChangeSet(change.puts, change.deletes), force=change.force) as staged:
         findings = examine(services, store, staged)
         check_valid(findings, dags_expected=change.dags_expected)
@@ -143,6 +145,13 @@ def carry_out(services: Services, user: User, rule: Rule, change: Change) -> Out
             return _outcome(services, change, staged, findings, revision=None)
         revision = _commit(services, store, user, change, staged, findings)
     return _outcome(services, change, staged, findings, revision)
+
+
+def check_seen(store: DagStore, paths: Collection[str]) -> None:
+    """Raise Conflict where Airflow would never look at one of these files."""
+    hidden = [path for path in paths if store.ignored(path)]
+    if hidden:
+        raise Conflict(f"{hidden[0]!r} is named by an .airflowignore file: Airflow would not load it.")
 
 
 def validate(services: Services, user: User, rule: Rule, files: Mapping[str, bytes]) -> dict[str, Any]:

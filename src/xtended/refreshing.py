@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
 from xtended.access import require_dags
-from xtended.airflow_host.base import AuditEntry, ParsedFile
+from xtended.airflow_host.base import AuditEntry, ImportProblem, ParsedFile
 from xtended.api import Call
 from xtended.changes import DAG_SUFFIXES
 from xtended.dagparse.client import ParseTree
-from xtended.problems import DagInvalid, FolderNotOurs, NotFound
+from xtended.problems import ChangedMeanwhile, DagInvalid, FolderNotOurs, NotFound, ParseTimeout
 
 
 @dataclass(frozen=True)
@@ -40,19 +41,26 @@ def scan(call: Call, *, publish: bool) -> Scan:
     store = call.services.store()
     store.check_writable()
     paths = [path for path in store.list() if path.endswith(DAG_SUFFIXES) and not store.ignored(path)]
-    files = _parse(call, paths)
-    catalogue = call.services.host.catalogue
-    gone = {dag.path for dag in catalogue.in_files(None) if dag.path and not dag.stale} - set(paths)
+    before = {path: store.stamp(path) for path in paths}
+    files = _parse_all(call, paths)
     removed: list[str] = []
-    with call.services.host.transaction() as transaction:
+    with store.locked(), call.services.host.transaction() as transaction:
         if publish:
-            transaction.publish(files)
-            removed = transaction.retire(gone, keep=_defined(files))
+            # What was changed while it was being parsed has been published by whoever changed it.
+            transaction.publish([file for file in files if store.stamp(file.path) == before[file.path]])
+            removed = transaction.retire(_gone(call), keep=_defined(files))
         else:
             transaction.request_parse(paths)
         details = {"parsed": len(files), "published": publish}
         transaction.audit(AuditEntry("xtended.scan_dags", call.user, (), details))
     return Scan(files, removed)
+
+
+def _gone(call: Call) -> set[str]:
+    """Files of the DAG folder that Airflow has live DAGs of, and that are not there, or hidden, now."""
+    store = call.services.store()
+    recorded = {dag.path for dag in call.services.host.catalogue.in_files(None) if dag.path and not dag.stale}
+    return {path for path in recorded if store.ignored(path) or not store.exists(path)}
 
 
 def refresh(call: Call, dag_id: str) -> Scan:
@@ -63,11 +71,13 @@ def refresh(call: Call, dag_id: str) -> Scan:
         raise NotFound(f"DAG {dag_id!r} is not known to Airflow.")
     if known.path is None:
         raise FolderNotOurs(f"DAG {dag_id!r} comes from bundle {known.bundle!r}, which is not followed here.")
-    if not call.services.store().exists(known.path):
+    store = call.services.store()
+    if not store.exists(known.path):
         raise NotFound(f"The file of DAG {dag_id!r}, {known.path!r}, is not in the DAG folder.")
     before = [dag.dag_id for dag in catalogue.in_files([known.path])]
     require_dags(call.services.host.identity, call.rule, call.user, before)
-    files = _parse(call, [known.path])
+    stamp = store.stamp(known.path)
+    files = call.services.parser.parse(_tree(call), [known.path])
     require_dags(call.services.host.identity, call.rule, call.user, {dag_id, *_defined(files)})
     problems = [problem for file in files for problem in file.import_problems]
     if problems:
@@ -75,17 +85,40 @@ def refresh(call: Call, dag_id: str) -> Scan:
             f"{known.path!r} does not parse: {problems[0].message}",
             import_errors=[problem.public() for problem in problems],
         )
-    with call.services.host.transaction() as transaction:
+    with store.locked(), call.services.host.transaction() as transaction:
+        if store.stamp(known.path) != stamp:
+            raise ChangedMeanwhile(
+                f"{known.path!r} was changed while it was being parsed. Nothing was changed; try again.",
+                changed_files=[known.path],
+            )
         transaction.publish(files)
         removed = transaction.retire([known.path], keep=_defined(files))
         transaction.audit(AuditEntry("xtended.refresh_dag", call.user, (dag_id,), {"file": known.path}))
     return Scan(files, removed)
 
 
-def _parse(call: Call, paths: Sequence[str]) -> Sequence[ParsedFile]:
+def _tree(call: Call) -> ParseTree:
     root = call.services.store().root
-    tree = ParseTree(root, root, call.services.host.bundle_name())
-    return call.services.parser.parse(tree, paths) if paths else []
+    return ParseTree(root, root, call.services.host.bundle_name())
+
+
+def _parse_all(call: Call, paths: Sequence[str]) -> Sequence[ParsedFile]:
+    """Every file, one that never ends being one more that failed."""
+    parser = call.services.parser
+    files: list[ParsedFile] = []
+    if paths:
+        with closing(parser.outcomes(_tree(call), paths)) as outcomes:
+            for outcome in outcomes:
+                files.append(
+                    _timed_out(outcome, parser.timeout) if isinstance(outcome, ParseTimeout) else outcome
+                )
+    return sorted(files, key=lambda file: file.path)
+
+
+def _timed_out(problem: ParseTimeout, seconds: float) -> ParsedFile:
+    path = problem.extra["file"]
+    failure = ImportProblem(path, None, problem.detail, problem.detail)
+    return ParsedFile(path, (), (failure,), (), seconds)
 
 
 def _defined(files: Sequence[ParsedFile]) -> Collection[str]:

@@ -24,7 +24,7 @@ from xtended.problems import (
     NotFound,
 )
 
-__all__ = ["DagStore"]
+__all__ = ["DagStore", "FileStamp"]
 
 _OWN = "xtended"
 _STAGING = "staging"
@@ -32,6 +32,10 @@ _SPOOL = "spool"
 _LOCK = "lock"
 _POLL_SECONDS = 0.005
 _RETRY_AFTER_SECONDS = 2
+
+
+FileStamp = tuple[int, int, int]
+"""Inode, size and time of change in nanoseconds."""
 
 
 class DagStore:
@@ -71,6 +75,11 @@ class DagStore:
             self._home.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise folder_problem(error) from None
+
+    def stamp(self, path: str) -> FileStamp | None:
+        """What tells one state of the file `path` from another; None where there is none."""
+        state = self._folder.state(path)
+        return None if state is None else (state.st_ino, state.st_size, state.st_mtime_ns)
 
     def read(self, path: str) -> bytes:
         """The bytes at `path`. Raises NotFound, or BadName where a link leads out of the folder."""
@@ -140,7 +149,7 @@ class DagStore:
         not what it was when it was staged), FolderUnavailable, FolderNotOurs.
         """
         self.check_writable()
-        with self._locked():
+        with self.locked():
             self._check_still(staged)
             with self._applied(staged):
                 yield uuid.uuid4().hex
@@ -172,7 +181,8 @@ class DagStore:
             spool.close()
 
     @contextmanager
-    def _locked(self) -> Iterator[None]:
+    def locked(self) -> Iterator[None]:
+        """Keep every other change of the folder out, in any process. Raises FolderBusy, FolderUnavailable."""
         lock = filelock.FileLock(self._home / _LOCK, timeout=self._lock_timeout)
         try:
             lock.acquire(poll_interval=_POLL_SECONDS)
