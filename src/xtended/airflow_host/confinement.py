@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from airflow import settings
-from airflow.configuration import conf
 
 TRACEBACK_DEPTH = 50
 """Frames of a traceback to keep: Airflow's default of 2 hides the line of the DAG file behind a library's."""
@@ -28,8 +27,8 @@ def detach(channel: int) -> None:
             with contextlib.suppress(OSError):
                 os.close(int(entry.name))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    conf.set("core", "dagbag_import_error_tracebacks", "True")
-    conf.set("core", "dagbag_import_error_traceback_depth", str(TRACEBACK_DEPTH))
+    os.environ["AIRFLOW__CORE__DAGBAG_IMPORT_ERROR_TRACEBACKS"] = "True"
+    os.environ["AIRFLOW__CORE__DAGBAG_IMPORT_ERROR_TRACEBACK_DEPTH"] = str(TRACEBACK_DEPTH)
     # The deadline is kept from outside, where DAG code can't catch it.
     settings.get_dagbag_import_timeout = lambda dag_file_path: 0
 

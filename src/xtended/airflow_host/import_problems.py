@@ -14,6 +14,8 @@ from pathlib import Path
 from xtended.airflow_host.base import ImportProblem
 
 _FRAME = re.compile(r'^[\s|+]*File "(?P<file>[^"\n]+)", line (?P<line>\d+)', re.MULTILINE)
+SENSELESS = "the file's process sent something else than what the file defines"
+
 _TRACEBACK = "Traceback (most recent call last):"
 
 MAX_MESSAGE = 2000
@@ -33,7 +35,7 @@ class ProblemReader:
         names.pop("/", None)
         self._names = {**names, self._live_root: ""}
         longest_first = sorted(self._names, key=len, reverse=True)
-        self._directory = re.compile(f"({'|'.join(map(re.escape, longest_first))})(/|(?![\\w.-]))")
+        self._directory = re.compile(f"({'|'.join(map(re.escape, longest_first))})(/|(?![\\w-]|\\.\\w))")
 
     def read(self, file: str, text: str) -> ImportProblem:
         """The problem of `file` (relative to the DAG folder), from a traceback or a bare message."""

@@ -11,12 +11,12 @@ _Json = TypeVar("_Json")
 
 
 class Relocation:
-    """Replaces names in every string of a JSON-able value."""
+    """Replaces paths, and dotted names of modules, in every string of a JSON-able value."""
 
     def __init__(self, names: Mapping[str, str]) -> None:
         self._names = {old: new for old, new in names.items() if old != new}
         longest_first = sorted(self._names, key=len, reverse=True)
-        self._pattern = re.compile("|".join(re.escape(name) for name in longest_first) + r"(?![\w.-])")
+        self._pattern = re.compile("|".join(re.escape(name) + _end_of(name) for name in longest_first))
 
     @classmethod
     def of_tree(cls, root: Path, live_root: Path, module_names: Mapping[str, str]) -> Relocation:
@@ -35,3 +35,8 @@ class Relocation:
         if isinstance(value, list | tuple):
             return [self._applied(item) for item in value]
         return value
+
+
+def _end_of(name: str) -> str:
+    """What may not follow: `/dags.old` does not hold the name `/dags`, but `module.x` holds `module`."""
+    return r"(?![\w-]|\.\w)" if name.startswith("/") else r"(?!\w)"

@@ -12,12 +12,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from xtended.airflow_host.airflow2 import folder
 from xtended.airflow_host.airflow2.database import reading
 from xtended.airflow_host.base import KnownDag
+from xtended.airflow_host.records import CHUNK
 
 _COLUMNS = (DagModel.dag_id, DagModel.fileloc, DagModel.is_paused, DagModel.is_active)
-_CHUNK = 500  # below the number of bound variables that every supported database takes
 
 
-class Airflow2Catalogue:
+class DagCatalogue:
     """The `dag` table."""
 
     def reachable(self) -> bool:
@@ -32,8 +32,8 @@ class Airflow2Catalogue:
         wanted = sorted(set(dag_ids))
         found: dict[str, KnownDag] = {}
         with reading() as session:
-            for start in range(0, len(wanted), _CHUNK):
-                chunk = wanted[start : start + _CHUNK]
+            for start in range(0, len(wanted), CHUNK):
+                chunk = wanted[start : start + CHUNK]
                 rows = session.execute(select(*_COLUMNS).where(DagModel.dag_id.in_(chunk)))
                 found.update((dag.dag_id, dag) for dag in _known(rows))
         return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from airflow import settings
 from sqlalchemy.orm import Session
@@ -12,7 +13,7 @@ from sqlalchemy.orm import Session
 @contextmanager
 def reading() -> Iterator[Session]:
     """A session of its own: Airflow's `create_session` would close the one that the web request uses."""
-    session: Session = settings.Session.session_factory()
+    session = _new_session()
     try:
         yield session
     finally:
@@ -28,9 +29,15 @@ def writing() -> Iterator[Session]:
     the whole transaction is over: whatever comes next in this context raises.
     """
     with settings.engine.connect() as connection, connection.begin():
-        session: Session = settings.Session.session_factory(bind=connection)
+        session = _new_session(bind=connection)
         try:
             yield session
             session.commit()
         finally:
             session.close()
+
+
+def _new_session(**options: Any) -> Session:
+    registry: Any = settings.Session
+    session: Session = registry.session_factory(**options)
+    return session

@@ -4,34 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import metadata
+from functools import cached_property
 from pathlib import Path
 
-import airflow
-from airflow.configuration import AIRFLOW_HOME, conf
-
 from xtended.airflow_host.airflow2 import folder
-from xtended.airflow_host.airflow2.catalogue import Airflow2Catalogue
+from xtended.airflow_host.airflow2.catalogue import DagCatalogue
 from xtended.airflow_host.airflow2.database import writing
-from xtended.airflow_host.airflow2.identity import Airflow2Identity
-from xtended.airflow_host.airflow2.publish import Airflow2Transaction
-from xtended.airflow_host.base import Versions
-from xtended.settings import SECTION
+from xtended.airflow_host.airflow2.identity import WebserverIdentity
+from xtended.airflow_host.airflow2.publish import DagTransaction
+from xtended.airflow_host.base import Catalogue, Identity, Transaction, Versions
+from xtended.airflow_host.installation import Installation
 
 
-class Airflow2Host:
-    """Implements `airflow_host.base.Host`."""
+class Airflow2Host(Installation):
+    """`base.Host` for Airflow 2.11."""
 
-    def __init__(self) -> None:
-        self.identity = Airflow2Identity()
-        self.catalogue = Airflow2Catalogue()
+    @cached_property
+    def identity(self) -> Identity:
+        return WebserverIdentity(self.settings.auth_cache_seconds)
 
-    def option(self, key: str) -> str | None:
-        value = conf.get(SECTION, key, fallback=None)
-        return None if value is None else str(value)
-
-    def home(self) -> Path:
-        return Path(AIRFLOW_HOME)
+    @cached_property
+    def catalogue(self) -> Catalogue:
+        return DagCatalogue()
 
     def dag_folder(self) -> Path:
         return folder.dag_folder()
@@ -40,14 +34,12 @@ class Airflow2Host:
         return folder.BUNDLE_NAME
 
     def parse_backend(self) -> str:
-        return "xtended.airflow_host.airflow2.parsing:parse"
+        return "xtended.airflow_host.airflow2.parsing:FileProcess"
 
     @contextmanager
-    def transaction(self) -> Iterator[Airflow2Transaction]:
+    def transaction(self) -> Iterator[Transaction]:
         with writing() as session:
-            yield Airflow2Transaction(session)
+            yield DagTransaction(session)
 
     def versions(self) -> Versions:
-        return Versions(
-            airflow=airflow.__version__, connexion=metadata.version("connexion"), host="airflow2"
-        )
+        return self.versions_of("airflow2")

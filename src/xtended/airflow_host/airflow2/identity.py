@@ -16,6 +16,7 @@ from flask import Response, current_app, g, request
 from flask.globals import app_ctx
 
 from xtended.airflow_host.base import BasicCredentials, BearerCredentials, Credentials, Method, User
+from xtended.airflow_host.logins import LoginCache
 
 _LOADED = "_xtended_fab_users"
 _KEPT = ("REMOTE_ADDR", "SERVER_NAME", "SERVER_PORT", "SERVER_PROTOCOL", "HTTP_HOST", "wsgi.url_scheme")
@@ -28,21 +29,37 @@ class _FabUserId:
     value: int
 
 
-class Airflow2Identity:
+class WebserverIdentity:
     """The `[api] auth_backends` prove who someone is; the auth manager says what they may.
 
     Every call needs the webserver's application context, `authenticate` a request too.
     """
+
+    def __init__(self, login_seconds: float) -> None:
+        self._logins: LoginCache[User] = LoginCache(login_seconds)
 
     @property
     def session_cookie(self) -> str:
         return str(current_app.config["SESSION_COOKIE_NAME"])
 
     def authenticate(self, credentials: Credentials) -> User | None:
+        if not isinstance(credentials, BasicCredentials):
+            return self._ask_backends(credentials)
+        user = self._logins.get(credentials.username, credentials.password)
+        if user is None or _native(user) is None:
+            user = self._ask_backends(credentials)
+            if user is None:
+                self._logins.forget(credentials.username, credentials.password)
+            else:
+                self._logins.remember(credentials.username, credentials.password, user)
+        return user
+
+    def _ask_backends(self, credentials: Credentials) -> User | None:
         with self._nothing_but(credentials):
             for backend in current_app.api_auth:  # type: ignore[attr-defined]
-                # A backend accepts anonymous callers where AUTH_ROLE_PUBLIC is set: not a proof of identity.
-                if backend.requires_authentication(Response)().status_code == 200 and (user := _current_user()):
+                answer = backend.requires_authentication(Response)()
+                # A backend lets anonymous callers in where AUTH_ROLE_PUBLIC is set: that proves nothing.
+                if answer.status_code == 200 and (user := _current_user()):
                     return user
         return None
 
@@ -50,8 +67,8 @@ class Airflow2Identity:
     def _nothing_but(self, credentials: Credentials) -> Iterator[None]:
         """A request that carries these credentials alone.
 
-        Backends look at the request, not at credentials: one that reads the session cookie would accept a wrong
-        password that comes with a valid cookie. They also log the user in, for which the UI would make a session.
+        Backends look at the request, not at credentials: one that reads the session cookie would accept a
+        wrong password that comes with a valid cookie. They also log the user in, which would start a session.
         """
         environ = {key: request.environ[key] for key in _KEPT if key in request.environ}
         environ.update(REQUEST_METHOD="GET", PATH_INFO="/", SCRIPT_NAME="", QUERY_STRING="")
@@ -104,7 +121,7 @@ class Airflow2Identity:
 
 
 def _current_user() -> User | None:
-    native = get_auth_manager().get_user()
+    native: Any = get_auth_manager().get_user()
     if hasattr(native, "_get_current_object"):
         native = native._get_current_object()
     if native is None or getattr(native, "is_anonymous", False):

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
-from airflow.api.common.delete_dag import delete_dag
 from airflow.dag_processing.processor import DagFileProcessor
-from airflow.exceptions import AirflowException, DagNotFound
 from airflow.models.dag import DAG, DagModel
 from airflow.models.dagbag import DagPriorityParsingRequest
 from airflow.models.dagcode import DagCode
 from airflow.models.errors import ParseImportError
-from airflow.models.log import Log
 from airflow.models.serialized_dag import SerializedDagModel
 from airflow.serialization.serialized_objects import SerializedDAG
 from airflow.utils import timezone
@@ -21,27 +17,28 @@ from airflow.www.security_appless import ApplessAirflowSecurityManager
 from sqlalchemy import delete, or_, select, update
 from sqlalchemy.orm import Session
 
-from xtended.airflow_host.airflow2 import folder, serialized
+from xtended.airflow_host.airflow2 import folder
+from xtended.airflow_host.airflow2.serialized import SerializedForm
 from xtended.airflow_host.base import AuditEntry, ParsedFile
-from xtended.problems import Conflict, NotFound
+from xtended.airflow_host.records import CHUNK, delete_records, write_audit
 
 
-class Airflow2Transaction:
+class DagTransaction:
     """Works in a session that commits when the surrounding context ends (see `database.writing`)."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
 
     def publish(self, files: Sequence[ParsedFile]) -> None:
-        data = {dag.dag_id: dag.data for file in files for dag in file.dags}
-        dags = [SerializedDAG.from_dict(one) for one in data.values()]
+        forms = [SerializedForm(dag.data) for file in files for dag in file.dags]
+        dags = [form.dag for form in forms]
         subdir = str(folder.dag_folder())
         self._forget_code({dag.fileloc for dag in dags})
         DAG.bulk_write_to_db(dags, processor_subdir=subdir, session=self._session)
         self._session.flush()
-        for dag in dags:
-            if serialized.write(self._session, dag, data[dag.dag_id], subdir):
-                self._sync_permissions(dag)
+        for form in forms:
+            if form.write(self._session, subdir):
+                self._sync_permissions(form.dag)
         self._record_import_errors(files, subdir)
         self._warn_of_missing_pools(dags)
 
@@ -87,7 +84,7 @@ class Airflow2Transaction:
         return retired
 
     def _clear_errors_of_missing_files(self, paths: Collection[str]) -> None:
-        """A file that is gone has no import error; the DAG processor sees that only when it lists the folder."""
+        """A file that is gone has no error; the DAG processor sees that only when it lists the folder."""
         gone = {path for path in paths if not (folder.dag_folder() / path).exists()}
         if not gone:
             return
@@ -122,28 +119,11 @@ class Airflow2Transaction:
 
     def delete_dag(self, dag_id: str) -> None:
         self._session.flush()
-        try:
-            delete_dag(dag_id, session=self._session)
-        except DagNotFound:
-            raise NotFound(f"DAG {dag_id!r} is not known.", dag_ids=[dag_id]) from None
-        except AirflowException:
-            raise Conflict(
-                f"DAG {dag_id!r} has running task instances; stop them first.", dag_ids=[dag_id]
-            ) from None
+        delete_records(self._session, dag_id)
 
     def audit(self, entry: AuditEntry) -> None:
-        for dag_id in entry.dag_ids or (None,):
-            self._session.add(
-                Log(
-                    event=entry.event,
-                    owner=entry.user.name,
-                    owner_display_name=entry.user.name,
-                    extra=json.dumps(dict(entry.details), sort_keys=True),
-                    dag_id=dag_id,
-                )
-            )
+        write_audit(self._session, entry)
 
 
-def _chunks(values: Sequence[Any], size: int = 500) -> Iterable[Sequence[Any]]:
-    """Pieces below the number of bound variables that every supported database takes."""
-    return (values[start : start + size] for start in range(0, len(values), size))
+def _chunks(values: Sequence[Any]) -> Iterable[Sequence[Any]]:
+    return (values[start : start + CHUNK] for start in range(0, len(values), CHUNK))

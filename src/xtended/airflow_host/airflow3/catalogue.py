@@ -12,11 +12,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from xtended.airflow_host.base import KnownDag
+from xtended.airflow_host.records import CHUNK
 
 log = logging.getLogger(__name__)
-
-# Databases limit how many values one statement may carry; SQLite's limit is the lowest.
-CHUNK = 500
 
 
 class DagCatalogue:

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
 
-from airflow import __version__ as airflow_version
-from airflow.configuration import AIRFLOW_HOME, conf
 from airflow.dag_processing.bundles.local import LocalDagBundle
 from airflow.dag_processing.bundles.manager import DagBundlesManager
 
@@ -17,31 +13,20 @@ from xtended.airflow_host.airflow3.catalogue import DagCatalogue
 from xtended.airflow_host.airflow3.identity import AuthManagerIdentity
 from xtended.airflow_host.airflow3.publish import transaction
 from xtended.airflow_host.base import Catalogue, Identity, Transaction, Versions
+from xtended.airflow_host.installation import Installation
 from xtended.problems import FolderNotOurs
-from xtended.settings import SECTION, Settings
 
 
-class Airflow3Host:
+class Airflow3Host(Installation):
     """`base.Host` for Airflow 3."""
 
     @cached_property
-    def _settings(self) -> Settings:
-        return Settings.load(self.option)
-
-    @cached_property
     def identity(self) -> Identity:
-        return AuthManagerIdentity(self._settings.auth_cache_seconds)
+        return AuthManagerIdentity(self.settings.auth_cache_seconds)
 
     @cached_property
     def catalogue(self) -> Catalogue:
         return DagCatalogue(self.bundle_name())
-
-    def option(self, key: str) -> str | None:
-        value = conf.get(SECTION, key, fallback=None)
-        return None if value is None else str(value)
-
-    def home(self) -> Path:
-        return Path(AIRFLOW_HOME)
 
     def dag_folder(self) -> Path:
         return self._dag_folder
@@ -64,11 +49,8 @@ class Airflow3Host:
             )
         return bundle.path
 
-    def ignore_syntax(self) -> Literal["glob", "regexp"]:
-        return "regexp" if conf.get("core", "dag_ignore_file_syntax") == "regexp" else "glob"
-
     def bundle_name(self) -> str:
-        return self._settings.bundle
+        return self.settings.bundle
 
     def parse_backend(self) -> str:
         return "xtended.airflow_host.airflow3.parsing:FileProcess.fork"
@@ -77,4 +59,4 @@ class Airflow3Host:
         return transaction(self.bundle_name())
 
     def versions(self) -> Versions:
-        return Versions(airflow_version, importlib.metadata.version("connexion"), "airflow3")
+        return self.versions_of("airflow3")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import resource
 import selectors
 import signal
 import socket
@@ -35,14 +34,12 @@ from uuid6 import uuid7
 from xtended.airflow_host.airflow3 import parse_child
 from xtended.airflow_host.airflow3.lookups import Lookups
 from xtended.airflow_host.base import ImportProblem, ParsedDag, ParsedFile
-from xtended.airflow_host.import_problems import ProblemReader
-from xtended.airflow_host.parse_order import Order
+from xtended.airflow_host.import_problems import SENSELESS, ProblemReader
+from xtended.airflow_host.parse_order import Order, limit_answer
 from xtended.airflow_host.relocation import Relocation
 
 TICK = 0.1
 """Seconds between two looks at what a DAG file is up to."""
-
-SENSELESS = "the file's process sent something else than what the file defines"
 
 EXIT_GRACE = 1.0
 """Seconds that a file's process may take to end once it has answered."""
@@ -91,7 +88,7 @@ class FileProcess(DagFileProcessorProcess):
         order = Order(os.fspath(root), os.fspath(live_root), bundle_name, path, memory_bytes)
         problems = ProblemReader(live_root, memory_bytes, [live_root.parent])
         try:
-            _limit_answer(memory_bytes)
+            limit_answer(memory_bytes)
             # A process that has been killed while it waited is noticed below.
             with contextlib.suppress(BrokenPipeError):
                 order.send(self.stdin)
@@ -154,13 +151,6 @@ def _drop(logger: object, method: str, event: object) -> NoReturn:
 
 
 _SILENT = structlog.wrap_logger(structlog.ReturnLogger(), processors=[_drop])
-
-
-def _limit_answer(memory_bytes: int) -> None:
-    """Keep what the file's process sends from taking more memory here than the file may take there."""
-    pages = int(Path("/proc/self/statm").read_text().split()[0])
-    limit = pages * resource.getpagesize() + memory_bytes
-    resource.setrlimit(resource.RLIMIT_AS, (limit, resource.getrlimit(resource.RLIMIT_AS)[1]))
 
 
 def _airflows_own_limits(file: Path) -> list[float]:

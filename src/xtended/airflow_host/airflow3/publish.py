@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
-from airflow.api.common.delete_dag import delete_dag
 from airflow.dag_processing.collection import update_dag_parsing_results_in_db
-from airflow.exceptions import DagNotFound
 from airflow.models.dag import DagModel
 from airflow.models.dag_version import DagVersion
 from airflow.models.dagbag import DagPriorityParsingRequest
 from airflow.models.dagrun import DagRun
-from airflow.models.log import Log
 from airflow.models.serialized_dag import SerializedDagModel
 from airflow.models.taskinstance import TaskInstance
-from airflow.sdk.exceptions import AirflowException
 from airflow.serialization.serialized_objects import LazyDeserializedDAG
 from airflow.utils.session import create_session
 from sqlalchemy import delete, exists, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from xtended.airflow_host.airflow3.catalogue import CHUNK, dags_in_files
+from xtended.airflow_host.airflow3.catalogue import dags_in_files
 from xtended.airflow_host.base import AuditEntry, ParsedFile
-from xtended.problems import Conflict, NotFound
+from xtended.airflow_host.records import CHUNK, delete_records, write_audit
 
 
 class DagTransaction:
@@ -115,25 +110,10 @@ class DagTransaction:
         )
 
     def delete_dag(self, dag_id: str) -> None:
-        try:
-            delete_dag(dag_id, session=self._session)
-        except DagNotFound:
-            raise NotFound(f"DAG {dag_id!r} is not known to Airflow.") from None
-        except AirflowException:
-            raise Conflict(f"Tasks of DAG {dag_id!r} are still running.", dag_ids=[dag_id]) from None
+        delete_records(self._session, dag_id)
 
     def audit(self, entry: AuditEntry) -> None:
-        extra = json.dumps(dict(entry.details), default=list, sort_keys=True)
-        for dag_id in entry.dag_ids or (None,):
-            self._session.add(
-                Log(
-                    event=entry.event,
-                    owner=entry.user.name,
-                    owner_display_name=entry.user.name,
-                    extra=extra,
-                    dag_id=dag_id,
-                )
-            )
+        write_audit(self._session, entry)
 
 
 @contextmanager

@@ -1,0 +1,36 @@
+"""What both hosts read alike from the Airflow installation that they are."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import Literal
+
+from airflow.configuration import AIRFLOW_HOME, conf
+
+from xtended.airflow_host.base import Versions
+from xtended.settings import SECTION, Settings
+
+
+class Installation:
+    """The part of `base.Host` that no Airflow does differently."""
+
+    @cached_property
+    def settings(self) -> Settings:
+        """Raises SettingsError."""
+        return Settings.load(self.option)
+
+    def option(self, key: str) -> str | None:
+        value = conf.get(SECTION, key, fallback=None)
+        return None if value is None else str(value)
+
+    def home(self) -> Path:
+        return Path(AIRFLOW_HOME)
+
+    def ignore_syntax(self) -> Literal["glob", "regexp"]:
+        # Either Airflow's own default is in its configuration already.
+        return "regexp" if conf.get("core", "dag_ignore_file_syntax") == "regexp" else "glob"
+
+    def versions_of(self, host: Literal["airflow3", "airflow2"]) -> Versions:
+        return Versions(version("apache-airflow"), version("connexion"), host)

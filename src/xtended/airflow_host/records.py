@@ -1,0 +1,41 @@
+"""What both hosts do alike to the records of DAGs in Airflow's database."""
+
+from __future__ import annotations
+
+import json
+
+from airflow.api.common.delete_dag import delete_dag
+from airflow.exceptions import AirflowException, DagNotFound
+from airflow.models.log import Log
+from sqlalchemy.orm import Session
+
+from xtended.airflow_host.base import AuditEntry
+from xtended.problems import Conflict, NotFound
+
+CHUNK = 500
+"""Values in one statement: databases limit them, and SQLite's limit is the lowest."""
+
+
+def delete_records(session: Session, dag_id: str) -> None:
+    """Delete what Airflow knows of a DAG. Raises NotFound, and Conflict where its tasks still run."""
+    try:
+        delete_dag(dag_id, session=session)
+    except DagNotFound:
+        raise NotFound(f"DAG {dag_id!r} is not known to Airflow.") from None
+    except AirflowException:
+        raise Conflict(f"Tasks of DAG {dag_id!r} are still running.", dag_ids=[dag_id]) from None
+
+
+def write_audit(session: Session, entry: AuditEntry) -> None:
+    """One line for each DAG, so that each DAG's own audit page shows it; one line where there is none."""
+    extra = json.dumps(dict(entry.details), default=list, sort_keys=True)
+    for dag_id in entry.dag_ids or (None,):
+        session.add(
+            Log(
+                event=entry.event,
+                owner=entry.user.name,
+                owner_display_name=entry.user.name,
+                extra=extra,
+                dag_id=dag_id,
+            )
+        )

@@ -1,0 +1,135 @@
+"""The seam for runs: what run control needs from Airflow's database, and the data that crosses it.
+
+A host gives primitives that work on sets of task instances; which instances, and why, is decided by the
+services above. No DAG file is parsed: a DAG's shape comes from its serialised form in the database.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from xtended.airflow_host.shapes import DagShape
+
+if TYPE_CHECKING:
+    from xtended.airflow_host.base import AuditEntry
+
+T = TypeVar("T")
+
+FINISHED = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
+FAILED = frozenset({"failed", "upstream_failed"})
+
+
+@dataclass(frozen=True)
+class DagRecord:
+    """What the database says about a DAG's fitness to run."""
+
+    dag_id: str
+    paused: bool
+    stale: bool
+    import_errors: bool
+
+
+@dataclass(frozen=True)
+class Run:
+    """A DAG run. `native` is the host's own key of it."""
+
+    dag_id: str
+    run_id: str
+    logical_date: datetime | None
+    state: str
+    start_date: datetime | None
+    end_date: datetime | None
+    native: Any = field(repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """A task instance. `state` is None where it has none yet; `native` is the host's own key of it."""
+
+    task_id: str
+    map_index: int
+    state: str | None
+    try_number: int
+    max_tries: int
+    start_date: datetime | None
+    end_date: datetime | None
+    duration: float | None
+    operator: str | None
+    hostname: str | None
+    pid: int | None
+    native: Any = field(repr=False, compare=False)
+
+
+@dataclass(frozen=True)
+class NewRun:
+    """A run to create. `ends` holds the tasks that must not run: the state each ends in, and why (or None)."""
+
+    dag_id: str
+    run_id: str | None
+    logical_date: datetime | None
+    conf: Mapping[str, Any] | None
+    user: str
+    note: str | None = None
+    ends: Mapping[str, tuple[str, str | None]] = field(default_factory=dict)
+
+
+class RunReader(Protocol):
+    """Runs and task instances as one database session sees them."""
+
+    def dag(self, dag_id: str) -> DagRecord | None: ...
+
+    def run(self, dag_id: str, run_id: str | None, logical_date: datetime | None) -> Run | None:
+        """The run by its id, or by its logical date where `run_id` is None."""
+        ...
+
+    def shape(self, dag_id: str, run: Run | None = None) -> DagShape | None:
+        """The DAG as this run sees it, or its latest version; None where it was never serialised."""
+        ...
+
+    def instances(
+        self,
+        run: Run,
+        task_ids: Collection[str] | None = None,
+        states: Collection[str | None] | None = None,
+    ) -> list[Instance]:
+        """The run's task instances, by task and map index; inside a change they stay as they are until it ends."""
+        ...
+
+
+class RunChanges(RunReader, Protocol):
+    """Changes that become visible together."""
+
+    def hold(self, run: Run) -> Run:
+        """Keep the scheduler and other requests from this run until the change ends; answers it as it is now."""
+        ...
+
+    def clear(self, run: Run, instances: Sequence[Instance]) -> None:
+        """As if these had never run; running ones are ended first. A finished run is queued again."""
+        ...
+
+    def set_state(self, run: Run, instances: Sequence[Instance], state: str) -> None:
+        """End these in a finished state; the process of a running one is ended by its own supervisor."""
+        ...
+
+    def create(self, new: NewRun) -> Run:
+        """A queued run with all its task instances. Raises BadRequest (conf, ids), Conflict (the run exists)."""
+        ...
+
+    def audit(self, entry: AuditEntry) -> None: ...
+
+
+class Runs(Protocol):
+    """Run control on one host."""
+
+    def read(self) -> AbstractContextManager[RunReader]: ...
+
+    def change(self, work: Callable[[RunChanges], T]) -> T:
+        """Do `work` in one transaction. It is done again, from a clean start, where the database was locked.
+
+        Raises what `work` raises, and Unavailable where the database stays locked.
+        """
+        ...
