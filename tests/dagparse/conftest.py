@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from cryptography.fernet import Fernet
 from warm_parser import BACKEND, IDLE_PROCESSES, Folder, Processes
 
 from xtended.airflow_host.base import ParsedFile
@@ -30,6 +31,8 @@ def _airflow_environment(airflow_home: Path) -> Iterator[None]:
         patch.setenv("AIRFLOW_HOME", str(airflow_home))
         patch.setenv("AIRFLOW__CORE__DAGS_FOLDER", str(airflow_home / "dags"))
         patch.setenv("AIRFLOW__CORE__LOAD_EXAMPLES", "False")
+        # Airflow's command line makes one up where there is none: the parser has to have the same.
+        patch.setenv("AIRFLOW__CORE__FERNET_KEY", Fernet.generate_key().decode())
         yield
 
 

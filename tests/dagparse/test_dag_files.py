@@ -341,7 +341,7 @@ def test_a_file_with_a_good_and_a_bad_dag_gives_both(folder: Folder, parse: Pars
         bad = DAG("bad", schedule=Unregistered())
         """
     parsed = parse(folder.write("mixed.py", source))
-    assert dag_ids(parsed) == {"good"}
+    assert [dag.dag_id for dag in parsed.dags] == ["good"]
     assert len(parsed.import_problems) == 1
 
 
@@ -380,7 +380,7 @@ def test_problems_in_a_zip_name_the_module_and_its_line(folder: Folder, parse: P
         {"broken.py": broken, "fine.py": "from airflow.sdk import DAG\nd = DAG('fine', schedule=None)\n"},
     )
     parsed = parse("pack.zip")
-    assert dag_ids(parsed) == {"fine"}
+    assert [dag.dag_id for dag in parsed.dags] == ["fine"]
     (problem,) = parsed.import_problems
     assert problem.public() == {"file": "pack.zip/broken.py", "line": 3, "message": "ValueError: broken"}
 

@@ -90,6 +90,8 @@ class Folder:
 
 
 def dag_ids(parsed: ParsedFile) -> set[str]:
+    """The ids of a file's DAGs; a file that has a problem fails the test, and says which."""
+    assert parsed.import_problems == (), parsed.import_problems[0].stacktrace
     return {dag.dag_id for dag in parsed.dags}
 
 
