@@ -20,6 +20,7 @@ import urllib.request
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from shlex import quote
 from typing import Any, NoReturn
 
 from local_airflow.home import USERS, Home
@@ -194,7 +195,8 @@ def banner(airflow: LocalAirflow, warning: str | None, seconds: float) -> str:
         f"  Logs        {airflow.home.path / 'logs'}",
         "",
         "Deploy a DAG:",
-        f"  curl -u admin:{admin} -F dag_file=@my_dag.py -F otf_sync=true {airflow.url}{API}/deploy_dag",
+        f"  curl -u {quote(f'admin:{admin}')} -F dag_file=@examples/daily_report.py "
+        f"-F unpause=y -F otf_sync=y {airflow.url}{API}/deploy_dag",
         "",
         "Ctrl-C stops everything.",
     ]
