@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
+from airflow.dag_processing.bundles.manager import DagBundlesManager
 from airflow.dag_processing.collection import update_dag_parsing_results_in_db
 from airflow.models.dag import DagModel
 from airflow.models.dag_version import DagVersion
 from airflow.models.dagbag import DagPriorityParsingRequest
+from airflow.models.dagbundle import DagBundleModel
 from airflow.models.dagrun import DagRun
 from airflow.models.serialized_dag import SerializedDagModel
 from airflow.models.taskinstance import TaskInstance
@@ -31,6 +33,7 @@ class DagTransaction:
         self._bundle = bundle_name
 
     def publish(self, files: Sequence[ParsedFile]) -> None:
+        self._know_bundle()
         dags = [LazyDeserializedDAG(data=dict(dag.data)) for file in files for dag in file.dags]
         self._replace_versions(dags)
         update_dag_parsing_results_in_db(
@@ -47,6 +50,12 @@ class DagTransaction:
             session=self._session,
             files_parsed={(self._bundle, file.path) for file in files},
         )
+
+    def _know_bundle(self) -> None:
+        """Record the configured bundles, which each DAG refers to; else a first DAG processor does."""
+        if self._session.get(DagBundleModel, self._bundle) is None:
+            DagBundlesManager().sync_bundles_to_db(deactivate_missing=False, session=self._session)
+            self._session.flush()
 
     def _replace_versions(self, dags: Sequence[LazyDeserializedDAG]) -> None:
         """Drop the unused version of each DAG that has changed, so that Airflow writes a new one.
