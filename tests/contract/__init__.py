@@ -1,0 +1,1 @@
+"""The contract, held against a real Airflow over HTTP alone."""

@@ -1,0 +1,160 @@
+"""What the suite must know about the Airflow that it talks to; the tests themselves know of none.
+
+The host is the Airflow that is installed beside the interpreter that runs the tests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any, Protocol
+
+import httpx
+
+USERS = ("admin", "op", "user", "viewer")
+
+
+@dataclass(frozen=True)
+class DagState:
+    """A DAG as Airflow's own API shows it."""
+
+    paused: bool
+    stale: bool
+
+
+@dataclass(frozen=True)
+class AuditLine:
+    """One entry of Airflow's audit log."""
+
+    event: str
+    dag_id: str | None
+    user: str | None
+    extra: str
+
+
+class Airflow(Protocol):
+    """Airflow's own API at one server, as an administrator sees it."""
+
+    kind: str
+    dag_imports: str
+    """The lines that give a DAG file `DAG`, `dag` and `task`."""
+    has_bearer: bool
+    """Whether there is a `POST /auth/token`."""
+    session_cookie: str
+    audit_page: str
+    """Path of an operation of Airflow's own that any login may call."""
+
+    def token(self, user: str, password: str) -> str: ...
+
+    def dag(self, dag_id: str) -> DagState | None: ...
+
+    def tasks(self, dag_id: str) -> set[str]: ...
+
+    def trigger(self, dag_id: str) -> str:
+        """Id of a new run; fails where Airflow refuses."""
+        ...
+
+    def run_tasks(self, dag_id: str, run_id: str) -> set[str]: ...
+
+    def delete_runs(self, dag_id: str) -> None: ...
+
+    def import_errors(self) -> Mapping[str, str]:
+        """Stack trace by file, relative to the DAG folder."""
+        ...
+
+    def audit(self, event: str | None = None) -> Sequence[AuditLine]:
+        """The newest entries first, at most 100."""
+        ...
+
+    def menu(self) -> Sequence[Mapping[str, Any]]:
+        """The entries that plugins bring: `name`, `category`, `href`."""
+        ...
+
+    def healthy(self) -> bool: ...
+
+    def parse_requests(self, rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> set[str]:
+        """Files that the database asks the DAG processor to parse next."""
+        ...
+
+
+class Airflow3:
+    kind = "airflow3"
+    dag_imports = "from airflow.sdk import DAG, dag, task\n"
+    has_bearer = True
+    session_cookie = "_token"
+    fab_settings: Mapping[str, str] = {
+        "AIRFLOW__CORE__AUTH_MANAGER": "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager"
+    }
+
+    def __init__(self, url: str, user: str, password: str) -> None:
+        self._http = httpx.Client(base_url=url, timeout=60)
+        token = self.token(user, password)
+        self._api = httpx.Client(
+            base_url=f"{url}/api/v2", timeout=60, headers={"Authorization": f"Bearer {token}"}
+        )
+
+    def token(self, user: str, password: str) -> str:
+        answer = self._http.post("/auth/token", json={"username": user, "password": password})
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["access_token"])
+
+    def dag(self, dag_id: str) -> DagState | None:
+        answer = self._api.get(f"/dags/{dag_id}/details")
+        if answer.status_code == 404:
+            return None
+        found = _read(answer)
+        return DagState(paused=found["is_paused"], stale=found["is_stale"])
+
+    def tasks(self, dag_id: str) -> set[str]:
+        return {task["task_id"] for task in self._get(f"/dags/{dag_id}/tasks")["tasks"]}
+
+    def trigger(self, dag_id: str) -> str:
+        answer = self._api.post(f"/dags/{dag_id}/dagRuns", json={"logical_date": None})
+        return str(_read(answer)["dag_run_id"])
+
+    def run_tasks(self, dag_id: str, run_id: str) -> set[str]:
+        found = self._get(f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances")
+        return {task["task_id"] for task in found["task_instances"]}
+
+    def delete_runs(self, dag_id: str) -> None:
+        for run in self._get(f"/dags/{dag_id}/dagRuns")["dag_runs"]:
+            answer = self._api.delete(f"/dags/{dag_id}/dagRuns/{run['dag_run_id']}")
+            assert answer.status_code == 204, answer.text
+
+    def import_errors(self) -> Mapping[str, str]:
+        found = self._get("/importErrors", limit=100)["import_errors"]
+        return {error["filename"]: error["stack_trace"] for error in found}
+
+    def audit(self, event: str | None = None) -> Sequence[AuditLine]:
+        query = {"event": event} if event else {}
+        found = self._get("/eventLogs", limit=100, order_by="-event_log_id", **query)
+        return [
+            AuditLine(entry["event"], entry["dag_id"], entry["owner"], entry["extra"] or "")
+            for entry in found["event_logs"]
+        ]
+
+    def menu(self) -> Sequence[Mapping[str, Any]]:
+        return [view for plugin in self._get("/plugins")["plugins"] for view in plugin["external_views"]]
+
+    def healthy(self) -> bool:
+        return self._http.get("/api/v2/monitor/health").status_code == 200
+
+    def parse_requests(self, rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> set[str]:
+        return {row["relative_fileloc"] for row in rows["dag_priority_parsing_request"]}
+
+    def _get(self, path: str, **query: Any) -> Any:
+        return _read(self._api.get(path, params=query))
+
+
+def _read(answer: httpx.Response) -> Any:
+    assert answer.is_success, f"{answer.request.method} {answer.request.url}: {answer.text}"
+    return answer.json()
+
+
+HOSTS: Mapping[str, type[Airflow3]] = {"3": Airflow3}
+
+
+def installed() -> type[Airflow3]:
+    """The host that this interpreter's Airflow is."""
+    return HOSTS[version("apache-airflow").split(".")[0]]
