@@ -88,7 +88,9 @@ def test_a_file_with_other_dags_needs_force(
     assert server.airflow.dag(f"{name}_c") is None
 
 
-def test_what_is_not_there_is_not_found(delete: Callable[..., httpx.Response], server: Server, name: str) -> None:
+def test_what_is_not_there_is_not_found(
+    delete: Callable[..., httpx.Response], server: Server, name: str
+) -> None:
     before = server.files()
     problem(delete(dag_id=name), 404, "not-found")
     problem(delete(filename=f"{name}.py"), 404, "not-found")

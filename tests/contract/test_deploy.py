@@ -99,7 +99,9 @@ def test_two_files_in_one_request_are_refused(admin: httpx.Client, server: Serve
     assert server.files() == before
 
 
-@pytest.mark.parametrize("filename", ["notes.txt", "dag.pyc", "dag.PY", "dag", "dag.py.txt", "dag.tar.gz", "py"])
+@pytest.mark.parametrize(
+    "filename", ["notes.txt", "dag.pyc", "dag.PY", "dag", "dag.py.txt", "dag.tar.gz", "py"]
+)
 def test_another_file_type_is_refused(deploy: Deploy, server: Server, filename: str) -> None:
     problem(deploy(filename, b"x = 1\n"), 415, "unsupported-type")
     assert not (server.dags / filename).exists()
@@ -112,7 +114,9 @@ def test_a_file_over_the_limit_is_refused(deploy: Deploy, server: Server, name: 
     assert not (server.dags / f"{name}.py").exists()
 
 
-def test_a_body_over_the_limit_is_refused_before_it_is_read(deploy: Deploy, server: Server, name: str) -> None:
+def test_a_body_over_the_limit_is_refused_before_it_is_read(
+    deploy: Deploy, server: Server, name: str
+) -> None:
     padding = b"#" * (20 * MAX_FILE_MB * 1024 * 1024)
     problem(deploy(f"{name}.py", dag_files.dag(name) + padding), 413, "too-large")
 
@@ -166,13 +170,17 @@ def test_import_errors_name_file_line_and_message(deploy: Deploy, server: Server
 def test_a_message_with_the_files_own_path_does_not_tell_where_it_is(
     deploy: Deploy, server: Server, name: str
 ) -> None:
-    answer = deploy(f"{name}.py", b"import os\nraise RuntimeError(__file__ + os.getcwd() + repr(os.environ))\n")
+    answer = deploy(
+        f"{name}.py", b"import os\nraise RuntimeError(__file__ + os.getcwd() + repr(os.environ))\n"
+    )
     problem(answer, 422, "dag-invalid")
     silent_about(answer, str(server.home))
 
 
 def test_import_errors_inside_a_zip_name_the_member(deploy: Deploy, server: Server, name: str) -> None:
-    packed = dag_files.archive({"good.py": dag_files.dag(name), "sub/bad.py": b"\nfrom airflow import DAG\n1/0\n"})
+    packed = dag_files.archive(
+        {"good.py": dag_files.dag(name), "sub/bad.py": b"\nfrom airflow import DAG\n1/0\n"}
+    )
     answer = deploy(f"{name}.zip", packed)
     body = problem(answer, 422, "dag-invalid")
     (error,) = body["import_errors"]
@@ -280,7 +288,9 @@ def test_a_file_without_a_dag_is_refused(deploy: Deploy, server: Server, name: s
 
 
 def test_a_file_may_import_its_sibling(deploy: Deploy, admin: httpx.Client, name: str) -> None:
-    helper = admin.post("/upload_file", files={"file": (f"{name}_helper.py", f"DAG_ID = {name!r}\n".encode())})
+    helper = admin.post(
+        "/upload_file", files={"file": (f"{name}_helper.py", f"DAG_ID = {name!r}\n".encode())}
+    )
     success(helper)
     content = dag_files.dag("placeholder").replace(b"'placeholder'", f"{name}_helper.DAG_ID".encode())
     body = success(deploy(f"{name}.py", f"import {name}_helper\n".encode() + content, otf_sync="y"))
@@ -305,7 +315,9 @@ def test_a_replacement_takes_away_the_dags_that_it_no_longer_defines(
     assert gone is None or gone.stale
 
 
-def test_a_deploy_of_the_same_bytes_with_force_is_a_success(deploy: Deploy, server: Server, name: str) -> None:
+def test_a_deploy_of_the_same_bytes_with_force_is_a_success(
+    deploy: Deploy, server: Server, name: str
+) -> None:
     success(deploy(f"{name}.py", dag_files.dag(name)))
     body = success(deploy(f"{name}.py", dag_files.dag(name), force="y", otf_sync="y"))
     assert body["files"] == {"added": [], "changed": [], "deleted": []}

@@ -90,7 +90,9 @@ def test_a_redirect_to_such_an_address_is_refused_too(
         checks.problem(fetch(admin, url, f"{name}.py"), 403, "outbound-refused")
 
 
-@pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://127.0.0.1/x.py", "gopher://x", "not a url", "//x/y"])
+@pytest.mark.parametrize(
+    "url", ["file:///etc/passwd", "ftp://127.0.0.1/x.py", "gopher://x", "not a url", "//x/y"]
+)
 def test_only_http_is_fetched(server: Server, admin: httpx.Client, name: str, url: str) -> None:
     with unchanged(server):
         checks.problem(fetch(admin, url, f"{name}.py"), 400, "bad-request")

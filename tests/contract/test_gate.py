@@ -64,7 +64,9 @@ def test_a_wrong_password_is_refused_after_a_right_one_was_remembered(server: Se
 
 
 def test_credentials_are_checked_before_the_body_is_read(server: Server) -> None:
-    refused(server.client(None).post("/deploy_dag", content=b"not a form", headers={"Content-Type": "text/x"}))
+    refused(
+        server.client(None).post("/deploy_dag", content=b"not a form", headers={"Content-Type": "text/x"})
+    )
 
 
 def test_a_change_by_get_never_takes_the_session(server: Server, session: dict[str, str]) -> None:

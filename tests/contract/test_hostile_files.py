@@ -91,5 +91,7 @@ def test_dag_code_is_in_no_log(server: Server, deploy: Deploy, name: str) -> Non
     secret = f"in-the-source-{name}"
     content = dag_files.dag(name, before=f"print({secret!r})\nimport logging\nlogging.warning({secret!r})")
     checks.success(deploy(f"{name}.py", content, otf_sync="y"))
-    checks.problem(deploy(f"{name}_2.py", f"import airflow  # dag\nx = {secret!r}\n1/0\n".encode()), 422, "dag-invalid")
+    checks.problem(
+        deploy(f"{name}_2.py", f"import airflow  # dag\nx = {secret!r}\n1/0\n".encode()), 422, "dag-invalid"
+    )
     assert secret not in server.log()

@@ -55,9 +55,7 @@ def test_every_dag_of_a_file_is_live(server: Server, deploy: Deploy, name: str) 
 def test_a_redeployed_dag_runs_in_its_new_form_at_once(server: Server, deploy: Deploy, name: str) -> None:
     for number in range(3):
         tasks = {f"first_{number}", f"second_{number}"}
-        checks.success(
-            deploy(f"{name}.py", dag_files.dag(name, *sorted(tasks)), otf_sync="yes", force="yes")
-        )
+        checks.success(deploy(f"{name}.py", dag_files.dag(name, *sorted(tasks)), otf_sync="yes", force="yes"))
         # Asking fills the cache of Airflow's own API, which must not outlive the next deploy.
         assert server.airflow.tasks(name) == tasks
         run = server.airflow.trigger(name)

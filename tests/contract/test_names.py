@@ -120,7 +120,9 @@ def test_the_members_of_a_zip_are_held_to_the_same_rule(
     assert not (server.dags / f"{name}.zip").exists()
 
 
-@pytest.mark.parametrize("stem", ["größe", "日本語", "with space", "quote'd", "a&b=c%20d", "semi;colon", "ünï_dag"])
+@pytest.mark.parametrize(
+    "stem", ["größe", "日本語", "with space", "quote'd", "a&b=c%20d", "semi;colon", "ünï_dag"]
+)
 def test_an_unusual_but_honest_name_is_taken(
     admin: httpx.Client, server: Server, name: str, stem: str
 ) -> None:

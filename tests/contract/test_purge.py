@@ -30,7 +30,9 @@ def filled(empty_folder: Server, name: str) -> Server:
         f"{name}_a.py": dag_files.dag(f"{name}_a"),
         f"{name}_b.zip": dag_files.archive({"in.py": dag_files.dag(f"{name}_b")}),
     }.items():
-        success(server.admin.post("/deploy_dag", files={"dag_file": (filename, content)}, data={"otf_sync": "y"}))
+        success(
+            server.admin.post("/deploy_dag", files={"dag_file": (filename, content)}, data={"otf_sync": "y"})
+        )
     for path, text in {
         "folder/deep/query.sql": "SELECT 1\n",
         "kept/notes.txt": "kept by purge_keep\n",
@@ -86,7 +88,9 @@ def test_a_dry_run_changes_nothing(filled: Server, purge: Callable[..., httpx.Re
     assert filled.database() == database
 
 
-def test_an_empty_folder_is_purged_already(empty_folder: Server, purge: Callable[..., httpx.Response]) -> None:
+def test_an_empty_folder_is_purged_already(
+    empty_folder: Server, purge: Callable[..., httpx.Response]
+) -> None:
     body = success(purge())
     assert body["files"] == {"added": [], "changed": [], "deleted": []}
 

@@ -123,7 +123,9 @@ def test_a_dag_that_its_file_no_longer_defines_is_stale(mixed: Server, send: Sen
     assert success(send("/refresh_dag", dag_id=f"{name}_a"))["removed_dag_ids"] == [f"{name}_a"]
 
 
-def test_a_refresh_of_a_broken_file_is_refused_and_changes_nothing(mixed: Server, send: Send, name: str) -> None:
+def test_a_refresh_of_a_broken_file_is_refused_and_changes_nothing(
+    mixed: Server, send: Send, name: str
+) -> None:
     success(send("/refresh_all_dags"))
     (mixed.dags / f"{name}_a.py").write_bytes(b"# airflow dag\n1/0\n")
     database = mixed.database()

@@ -16,9 +16,7 @@ Deploy = Callable[..., httpx.Response]
 def test_a_scan_counts_what_it_parsed_and_names_what_failed(empty_folder: Server, name: str) -> None:
     server = empty_folder
     (server.dags / "good.py").write_bytes(dag_files.dag(f"{name}_good"))
-    (server.dags / "packed.zip").write_bytes(
-        dag_files.archive({"main.py": dag_files.dag(f"{name}_packed")})
-    )
+    (server.dags / "packed.zip").write_bytes(dag_files.archive({"main.py": dag_files.dag(f"{name}_packed")}))
     (server.dags / "broken.py").write_bytes(b"import airflow  # dag\n1/0\n")
     (server.dags / "endless.py").write_bytes(b"import airflow  # dag\nwhile True: pass\n")
     (server.dags / "notes.txt").write_bytes(b"not a DAG")

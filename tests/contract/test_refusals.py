@@ -27,7 +27,9 @@ def unchanged(server: Server) -> Iterator[None]:
 BROKEN = [
     pytest.param(b"import airflow  # dag\n\nx = undefined_name\n", 3, "undefined_name", id="name-error"),
     pytest.param(b"import airflow  # dag\ndef (:\n", 2, "invalid syntax", id="syntax-error"),
-    pytest.param(b"import airflow  # dag\nimport no_such_module_here\n", 2, "no_such_module_here", id="import"),
+    pytest.param(
+        b"import airflow  # dag\nimport no_such_module_here\n", 2, "no_such_module_here", id="import"
+    ),
     pytest.param(b"import airflow  # dag\nraise ValueError('as asked')\n", 2, "as asked", id="raise"),
     pytest.param(b"import airflow  # dag\n\xff\xfe\n", None, "", id="not-utf8"),
 ]
@@ -79,9 +81,7 @@ def test_an_existing_file_is_a_409_without_force(server: Server, deploy: Deploy,
 def test_a_dag_id_of_another_file_is_a_409_without_force(server: Server, deploy: Deploy, name: str) -> None:
     checks.success(deploy(f"{name}.py", dag_files.dag(name), otf_sync="y"))
     with unchanged(server):
-        body = checks.problem(
-            deploy(f"{name}_copy.py", dag_files.dag(name)), 409, "dag-defined-elsewhere"
-        )
+        body = checks.problem(deploy(f"{name}_copy.py", dag_files.dag(name)), 409, "dag-defined-elsewhere")
     assert body["dag_ids"] == [name]
     assert f"{name}.py" in body["detail"]
     checks.success(deploy(f"{name}_copy.py", dag_files.dag(name, "mine"), otf_sync="y", force="y"))
@@ -146,11 +146,14 @@ def test_only_py_and_zip_are_deployed(server: Server, deploy: Deploy, filename: 
         "__pycache__/x.py",
     ],
 )
-def test_a_name_that_leaves_the_folder_or_hides_is_a_400(server: Server, admin: httpx.Client, filename: str) -> None:
+def test_a_name_that_leaves_the_folder_or_hides_is_a_400(
+    server: Server, admin: httpx.Client, filename: str
+) -> None:
     code = dag_files.dag("never").decode()
     with unchanged(server):
         answer = admin.post(
-            "/create_dag", files={"filename": (None, filename), "dag_code": (None, code), "force": (None, "y")}
+            "/create_dag",
+            files={"filename": (None, filename), "dag_code": (None, code), "force": (None, "y")},
         )
         checks.problem(answer, 400, "bad-name")
     assert not list(server.home.rglob("escaped.py"))
@@ -174,9 +177,7 @@ def test_a_file_over_the_cap_is_a_413(server: Server, deploy: Deploy, name: str)
 def test_a_text_field_over_a_megabyte_is_a_413(server: Server, admin: httpx.Client, name: str) -> None:
     code = dag_files.dag(name).decode() + "#" * (2**20 + 10)
     with unchanged(server):
-        answer = admin.post(
-            "/create_dag", files={"filename": (None, f"{name}.py"), "dag_code": (None, code)}
-        )
+        answer = admin.post("/create_dag", files={"filename": (None, f"{name}.py"), "dag_code": (None, code)})
         checks.problem(answer, 413, "too-large")
 
 
@@ -215,10 +216,14 @@ def test_a_missing_file_or_an_unknown_field_is_a_400(server: Server, admin: http
             admin.post("/deploy_dag", files={"dag_file": content, "fource": (None, "y")}), 400, "bad-request"
         )
         checks.problem(
-            admin.post("/deploy_dag", files=[("dag_file", content), ("dag_file", content)]), 400, "bad-request"
+            admin.post("/deploy_dag", files=[("dag_file", content), ("dag_file", content)]),
+            400,
+            "bad-request",
         )
         checks.problem(
-            admin.post("/deploy_dag", content=b"--x\r\ngarbage", headers={"Content-Type": "multipart/form-data"}),
+            admin.post(
+                "/deploy_dag", content=b"--x\r\ngarbage", headers={"Content-Type": "multipart/form-data"}
+            ),
             400,
             "bad-request",
         )

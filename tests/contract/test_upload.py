@@ -108,7 +108,17 @@ def test_an_allowed_root_takes_files(upload: Upload, server: Server, name: str) 
 
 @pytest.mark.parametrize(
     "place",
-    ["/", "/etc", "/tmp", "{home}", "{home}/logs", "{home}/shared2", "{home}/dags2", "//etc", "/proc/self/cwd"],
+    [
+        "/",
+        "/etc",
+        "/tmp",
+        "{home}",
+        "{home}/logs",
+        "{home}/shared2",
+        "{home}/dags2",
+        "//etc",
+        "/proc/self/cwd",
+    ],
 )
 def test_an_absolute_path_elsewhere_is_forbidden(
     upload: Upload, server: Server, name: str, place: str
@@ -119,7 +129,8 @@ def test_an_absolute_path_elsewhere_is_forbidden(
 
 
 @pytest.mark.parametrize(
-    "place", ["..", "../shared", "a/../../shared", "{home}/shared/../logs", "{home}/dags/../logs", "./a", "a/./b"]
+    "place",
+    ["..", "../shared", "a/../../shared", "{home}/shared/../logs", "{home}/dags/../logs", "./a", "a/./b"],
 )
 def test_dots_in_a_path_are_refused(upload: Upload, server: Server, name: str, place: str) -> None:
     answer = upload(f"{name}.txt", b"x", path=place.format(home=server.home), force="y")

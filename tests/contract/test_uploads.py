@@ -44,9 +44,7 @@ def test_an_absolute_path_below_an_allowed_root_is_taken(server: Server, upload:
 
 
 @pytest.mark.parametrize("path", ["/etc", "/", "/tmp", "{shared}/../logs", "{shared}-not", "{home}"])
-def test_an_absolute_path_elsewhere_is_refused(
-    server: Server, upload: Upload, name: str, path: str
-) -> None:
+def test_an_absolute_path_elsewhere_is_refused(server: Server, upload: Upload, name: str, path: str) -> None:
     where = path.format(shared=server.home / "shared", home=server.home)
     with unchanged(server):
         answer = upload(f"{name}.txt", b"x", path=where, force="y")
@@ -54,7 +52,7 @@ def test_an_absolute_path_elsewhere_is_refused(
     assert not list(server.home.rglob(f"{name}.txt"))
 
 
-@pytest.mark.parametrize("filename", ["../x.txt", "a/../../x.txt", ".bashrc", "x\x00.txt", "x\n.txt"])
+@pytest.mark.parametrize("filename", ["../x.txt", "a/../../x.txt", ".bashrc", "a\\b.txt"])
 def test_a_name_that_climbs_or_hides_is_a_400(server: Server, upload: Upload, filename: str) -> None:
     with unchanged(server):
         assert upload(filename, b"x", force="y").status_code == 400
