@@ -10,7 +10,8 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -105,6 +106,16 @@ class Server:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+
+
+@contextmanager
+def unchanged(server: Server) -> Iterator[None]:
+    """Holds that what happens inside leaves the DAG folder and the database as they were."""
+    files, rows = server.files(), server.database()
+    yield
+    assert server.files() == files
+    after = server.database()
+    assert {table: after[table] for table in rows if after[table] != rows[table]} == {}
 
 
 def start(home: Path, settings: Mapping[str, str], components: Sequence[str] = ("web",)) -> Server:

@@ -10,8 +10,7 @@ import pytest
 
 from contract import checks, dag_files
 from contract.file_server import FileServer
-from contract.server import Server
-from contract.test_refusals import unchanged
+from contract.server import Server, unchanged
 
 
 def fetch(admin: httpx.Client, url: str, filename: str, **fields: str) -> httpx.Response:
