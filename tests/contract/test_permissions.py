@@ -43,7 +43,7 @@ def _let_in(rule: dict[str, Any], caller: str | None) -> bool:
 def test_an_operation_lets_in_whom_it_declares(
     server: Server, path: str, method: str, operation: dict[str, Any], caller: str | None
 ) -> None:
-    # Malformed on purpose: whoever is let in meets a 400, whoever is not a 401 or 403, and nothing is changed.
+    # Malformed on purpose: who is let in meets a 400, who is not a 401 or 403, and nothing is changed.
     address = path.replace("{", "").replace("}", "")
     answer = server.client(caller).request(method.upper(), address, params={"no_such_parameter": "x"})
     expected = _let_in(operation["x-airflow-access"], caller)

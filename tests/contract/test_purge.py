@@ -72,11 +72,6 @@ def test_the_dags_are_stale_at_once(filled: Server, purge: Callable[..., httpx.R
     assert [row["dag_id"] for row in rows if row["run_id"] == run] == [f"{name}_a"], "runs stay"
 
 
-def test_no_empty_folder_is_left(filled: Server, purge: Callable[..., httpx.Response]) -> None:
-    success(purge())
-    assert not (filled.dags / "folder").exists()
-
-
 def test_a_dry_run_changes_nothing(filled: Server, purge: Callable[..., httpx.Response], name: str) -> None:
     files, database = filled.files(), filled.database()
     body = success(purge(dry_run="y"))

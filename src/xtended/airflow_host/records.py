@@ -3,17 +3,36 @@
 from __future__ import annotations
 
 import json
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from airflow.api.common.delete_dag import delete_dag
 from airflow.exceptions import AirflowException, DagNotFound
 from airflow.models.log import Log
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from xtended.airflow_host.base import AuditEntry
-from xtended.problems import Conflict, NotFound
+from xtended.problems import Conflict, NotFound, Unavailable
+
+log = logging.getLogger(__name__)
 
 CHUNK = 500
 """Values in one statement: databases limit them, and SQLite's limit is the lowest."""
+
+
+@contextmanager
+def refusals_as_problems() -> Iterator[None]:
+    """Raise Unavailable where the database is busy or away, rather than fail."""
+    try:
+        yield
+    except OperationalError:
+        log.warning("The metadata database refused a change", exc_info=True)
+        raise Unavailable(
+            "The metadata database did not take the change in time. Nothing was changed; try again.",
+            headers={"Retry-After": "2"},
+        ) from None
 
 
 def delete_records(session: Session, dag_id: str) -> None:

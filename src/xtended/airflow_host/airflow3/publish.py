@@ -12,6 +12,7 @@ from airflow.models.dag_version import DagVersion
 from airflow.models.dagbag import DagPriorityParsingRequest
 from airflow.models.dagbundle import DagBundleModel
 from airflow.models.dagrun import DagRun
+from airflow.models.errors import ParseImportError
 from airflow.models.serialized_dag import SerializedDagModel
 from airflow.models.taskinstance import TaskInstance
 from airflow.serialization.serialized_objects import LazyDeserializedDAG
@@ -20,9 +21,9 @@ from sqlalchemy import delete, exists, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from xtended.airflow_host.airflow3.catalogue import dags_in_files
+from xtended.airflow_host.airflow3.catalogue import dags_in_files, file_of, import_errors
 from xtended.airflow_host.base import AuditEntry, ParsedFile
-from xtended.airflow_host.records import CHUNK, delete_records, write_audit
+from xtended.airflow_host.records import CHUNK, delete_records, refusals_as_problems, write_audit
 
 
 class DagTransaction:
@@ -98,7 +99,21 @@ class DagTransaction:
             self._session.execute(
                 update(DagModel).where(DagModel.dag_id.in_(gone[start : start + CHUNK])).values(is_stale=True)
             )
+        self._forget_import_errors(paths)
         return gone
+
+    def _forget_import_errors(self, paths: Collection[str]) -> None:
+        """The DAG processor forgets the errors of files that are gone only when it lists the folder."""
+        wanted = set(paths)
+        ids = [
+            error_id
+            for error_id, filename in import_errors(self._session, self._bundle)
+            if file_of(filename) in wanted
+        ]
+        for start in range(0, len(ids), CHUNK):
+            self._session.execute(
+                delete(ParseImportError).where(ParseImportError.id.in_(ids[start : start + CHUNK]))
+            )
 
     def request_parse(self, paths: Collection[str]) -> None:
         waiting = set(
@@ -128,5 +143,5 @@ class DagTransaction:
 @contextmanager
 def transaction(bundle_name: str) -> Iterator[DagTransaction]:
     """Changes that are committed together when the context ends, or not at all."""
-    with create_session(scoped=False) as session:
+    with refusals_as_problems(), create_session(scoped=False) as session:
         yield DagTransaction(session, bundle_name)
