@@ -277,8 +277,7 @@ def _commit(
         if change.forget_dags:
             for dag in findings.before:
                 transaction.delete_dag(dag.dag_id)
-        else:
-            transaction.retire(touched, keep=findings.defined)
+        transaction.retire(touched, keep=findings.defined)
         transaction.audit(AuditEntry(change.event, user, tuple(dag_ids), details))
     return revision
 

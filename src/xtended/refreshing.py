@@ -57,10 +57,13 @@ def scan(call: Call, *, publish: bool) -> Scan:
 
 
 def _gone(call: Call) -> set[str]:
-    """Files of the DAG folder that Airflow has live DAGs of, and that are not there, or hidden, now."""
+    """Files that Airflow has live DAGs or an import error of, and that are not there, or hidden, now."""
     store = call.services.store()
-    recorded = {dag.path for dag in call.services.host.catalogue.in_files(None) if dag.path and not dag.stale}
-    return {path for path in recorded if store.ignored(path) or not store.exists(path)}
+    catalogue = call.services.host.catalogue
+    with_dags = {dag.path for dag in catalogue.in_files(None) if dag.path and not dag.stale}
+    return {
+        path for path in with_dags | catalogue.broken_files() if store.ignored(path) or not store.exists(path)
+    }
 
 
 def refresh(call: Call, dag_id: str) -> Scan:

@@ -100,6 +100,10 @@ class Catalogue(Protocol):
         """The DAGs that these files define, by Airflow's record; None: in any file of the DAG folder."""
         ...
 
+    def broken_files(self) -> set[str]:
+        """The files of the DAG folder that have an import error, by Airflow's record."""
+        ...
+
 
 @dataclass(frozen=True)
 class ParsedDag:
@@ -152,7 +156,10 @@ class Transaction(Protocol):
         ...
 
     def retire(self, paths: Collection[str], keep: Collection[str] = ()) -> list[str]:
-        """Mark the DAGs of these files stale, except those in `keep`; answers their ids."""
+        """Mark the DAGs of these files stale, except those in `keep`; answers their ids.
+
+        Of files that are gone, the import errors go too.
+        """
         ...
 
     def request_parse(self, paths: Collection[str]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable
 from typing import Any
 
 from airflow.models.dag import DagModel
+from airflow.models.errors import ParseImportError
 from sqlalchemy import select, text
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -48,6 +49,11 @@ class DagCatalogue:
         with reading() as session:
             dags = _known(session.execute(query))
         return [dag for dag in dags if dag.path is not None and (paths is None or dag.path in paths)]
+
+    def broken_files(self) -> set[str]:
+        with reading() as session:
+            filelocs = list(session.scalars(select(ParseImportError.filename)))
+        return {path for fileloc in filelocs if (path := folder.file_of(fileloc)) is not None}
 
 
 def _known(rows: Iterable[Any]) -> list[KnownDag]:

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Collection
 
 from airflow.models.dag import DagModel
+from airflow.models.errors import ParseImportError
 from airflow.utils.session import create_session
 from sqlalchemy import or_, select, text
 from sqlalchemy.exc import SQLAlchemyError
@@ -47,6 +48,10 @@ class DagCatalogue:
         with create_session(scoped=False) as session:
             return dags_in_files(session, self._bundle, paths)
 
+    def broken_files(self) -> set[str]:
+        with create_session(scoped=False) as session:
+            return {file_of(filename) for _, filename in import_errors(session, self._bundle)}
+
 
 def dags_in_files(session: Session, bundle_name: str, paths: Collection[str] | None) -> list[KnownDag]:
     """`Catalogue.in_files`, as one session sees the database."""
@@ -65,6 +70,14 @@ def dags_in_files(session: Session, bundle_name: str, paths: Collection[str] | N
         rows = session.scalars(ours.where(or_(DagModel.relative_fileloc.in_(chunk), *inside)))
         found.extend(_known(row, bundle_name) for row in rows)
     return found
+
+
+def import_errors(session: Session, bundle_name: str) -> list[tuple[int, str]]:
+    """Id and file name, which may be a place inside a zip, of each import error in the bundle."""
+    ours = select(ParseImportError.id, ParseImportError.filename).where(
+        ParseImportError.bundle_name == bundle_name
+    )
+    return [(error_id, filename) for error_id, filename in session.execute(ours) if filename]
 
 
 def _known(row: DagModel, bundle_name: str) -> KnownDag:
