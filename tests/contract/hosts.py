@@ -73,6 +73,10 @@ class Airflow(Protocol):
 
     def healthy(self) -> bool: ...
 
+    def add_user(self, name: str, password: str, rights: Sequence[tuple[str, str]]) -> None:
+        """A Flask-AppBuilder user with a role of its own: pairs of an action and a resource that exist."""
+        ...
+
     def parse_requests(self, rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> set[str]:
         """Files that the database asks the DAG processor to parse next."""
         ...
@@ -88,6 +92,7 @@ class Airflow3:
     }
 
     def __init__(self, url: str, user: str, password: str) -> None:
+        self._url = url
         self._http = httpx.Client(base_url=url, timeout=60)
         token = self.token(user, password)
         self._api = httpx.Client(
@@ -139,6 +144,14 @@ class Airflow3:
 
     def healthy(self) -> bool:
         return self._http.get("/api/v2/monitor/health").status_code == 200
+
+    def add_user(self, name: str, password: str, rights: Sequence[tuple[str, str]]) -> None:
+        actions = [{"action": {"name": action}, "resource": {"name": resource}} for action, resource in rights]
+        fab = f"{self._url}/auth/fab/v1"
+        _read(self._api.post(f"{fab}/roles", json={"name": f"role of {name}", "actions": actions}))
+        about = {"username": name, "email": f"{name}@localhost", "first_name": name, "last_name": name}
+        roles = [{"name": f"role of {name}"}]
+        _read(self._api.post(f"{fab}/users", json={**about, "roles": roles, "password": password}))
 
     def parse_requests(self, rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> set[str]:
         return {row["relative_fileloc"] for row in rows["dag_priority_parsing_request"]}

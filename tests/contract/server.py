@@ -38,7 +38,7 @@ class Server:
     url: str
     home: Path
     process: subprocess.Popen[bytes]
-    passwords: Mapping[str, str]
+    passwords: dict[str, str]
     airflow: hosts.Airflow3
     _clients: dict[str | None, httpx.Client] = field(default_factory=dict)
 
@@ -62,6 +62,11 @@ class Server:
     @property
     def admin(self) -> httpx.Client:
         return self.client("admin")
+
+    def add_user(self, name: str, password: str, rights: Sequence[tuple[str, str]]) -> None:
+        """Add a user who has these rights alone, where users live in Flask-AppBuilder's tables."""
+        self.airflow.add_user(name, password, rights)
+        self.passwords[name] = password
 
     def files(self) -> dict[str, bytes]:
         """Every file of the DAG folder, hidden ones too, but for Python's caches."""
@@ -164,7 +169,7 @@ def start(home: Path, settings: Mapping[str, str], components: Sequence[str] = (
         process.terminate()
         process.wait(60)
         raise
-    return Server(url, home, process, PASSWORDS, airflow)
+    return Server(url, home, process, dict(PASSWORDS), airflow)
 
 
 def _end_with_parent() -> None:
