@@ -42,8 +42,10 @@ class Airflow(Protocol):
     has_bearer: bool
     """Whether there is a `POST /auth/token`."""
     session_cookie: str
-    audit_page: str
-    """Path of an operation of Airflow's own that any login may call."""
+    variable_import: str
+    variable_default: str
+    """Name of the argument of `Variable.get` that is answered where there is no such Variable."""
+    hook_import: str
 
     def token(self, user: str, password: str) -> str: ...
 
@@ -77,6 +79,10 @@ class Airflow(Protocol):
         """A Flask-AppBuilder user with a role of its own: pairs of an action and a resource that exist."""
         ...
 
+    def set_variable(self, key: str, value: str) -> None: ...
+
+    def set_connection(self, conn_id: str, host: str) -> None: ...
+
     def parse_requests(self, rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> set[str]:
         """Files that the database asks the DAG processor to parse next."""
         ...
@@ -87,6 +93,9 @@ class Airflow3:
     dag_imports = "from airflow.sdk import DAG, dag, task\n"
     has_bearer = True
     session_cookie = "_token"
+    variable_import = "from airflow.sdk import Variable"
+    variable_default = "default"
+    hook_import = "from airflow.sdk.bases.hook import BaseHook"
     fab_settings: Mapping[str, str] = {
         "AIRFLOW__CORE__AUTH_MANAGER": "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager"
     }
@@ -152,6 +161,16 @@ class Airflow3:
         about = {"username": name, "email": f"{name}@localhost", "first_name": name, "last_name": name}
         roles = [{"name": f"role of {name}"}]
         _read(self._api.post(f"{fab}/users", json={**about, "roles": roles, "password": password}))
+
+    def set_variable(self, key: str, value: str) -> None:
+        answer = self._api.post("/variables", json={"key": key, "value": value})
+        if answer.status_code == 409:
+            answer = self._api.patch(f"/variables/{key}", json={"key": key, "value": value})
+        _read(answer)
+
+    def set_connection(self, conn_id: str, host: str) -> None:
+        about = {"connection_id": conn_id, "conn_type": "http", "host": host, "login": "x", "password": "y"}
+        _read(self._api.post("/connections", json=about))
 
     def parse_requests(self, rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> set[str]:
         return {row["relative_fileloc"] for row in rows["dag_priority_parsing_request"]}
