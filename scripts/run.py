@@ -36,9 +36,9 @@ COMPONENTS: dict[str, dict[str, tuple[str, ...]]] = {
     "scheduler": dict.fromkeys(("airflow3", "airflow2"), ("scheduler", "--skip-serve-logs")),
 }
 AIRFLOW_HEALTH = {"airflow3": "/api/v2/monitor/health", "airflow2": "/api/v1/health"}
-READY_SECONDS = 180.0
+READY_SECONDS = 300.0
 # How long the extension may answer anything but 200 once Airflow itself is up.
-EXTENSION_SECONDS = 30.0
+EXTENSION_SECONDS = 60.0
 STOP_SECONDS = 10.0
 LOOK_SECONDS = 0.25
 
