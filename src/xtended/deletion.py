@@ -26,6 +26,9 @@ def delete(call: Call, dag_id: str | None, path: str | None, *, force: bool, dry
     others = sorted(
         dag.dag_id for dag in catalogue.in_files([path]) if not dag.stale and dag.dag_id != dag_id
     )
+    if known is not None and known.stale and others:
+        # The file goes on without this DAG.
+        return _delete_record(call, dag_id, known, path, dry_run=dry_run)
     if dag_id is not None and others and not force:
         raise FileDefinesOtherDags(
             f"{path!r} defines other DAGs too: {', '.join(others)}; set force to delete them with it.",
@@ -54,7 +57,7 @@ def _file_of(call: Call, dag_id: str | None, known: KnownDag | None, path: str |
 def _delete_record(
     call: Call, dag_id: str | None, known: KnownDag | None, path: str | None, *, dry_run: bool
 ) -> Outcome:
-    """The file is gone already: what is left to delete is Airflow's record of the DAG."""
+    """The file is gone, or defines the DAG no longer: what is left to delete is Airflow's record of it."""
     if known is None or dag_id is None:
         raise NotFound(f"There is no file {path!r} in the DAG folder.")
     require_dags(call.services.host.identity, call.rule, call.user, [dag_id])

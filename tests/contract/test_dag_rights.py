@@ -95,6 +95,7 @@ def test_a_stale_dag_is_still_someones(both: Server, owner: httpx.Client) -> Non
     before = both.files()
     forbidden(send(owner, "mine.py", dag_files.many(MINE, "theirs_too"), force="y"), "PUT", "theirs_too")
     assert both.files() == before
+    success(both.admin.delete("/delete_dag", params={"dag_id": "theirs_too"}))
 
 
 def test_the_same_rule_holds_for_code_urls_and_validation(both: Server, owner: httpx.Client) -> None:

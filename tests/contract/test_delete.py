@@ -131,6 +131,18 @@ def test_a_dag_whose_file_is_gone_can_be_deleted(
     assert server.airflow.dag(name) is None
 
 
+def test_a_dag_that_its_file_no_longer_defines_goes_alone(
+    delete: Callable[..., httpx.Response], deploy: Deploy, server: Server, name: str
+) -> None:
+    success(deploy(f"{name}.py", dag_files.many(name, f"{name}_old"), otf_sync="y"))
+    success(deploy(f"{name}.py", dag_files.dag(name), otf_sync="y", force="y"))
+    body = success(delete(dag_id=f"{name}_old"))
+    assert body["removed_dag_ids"] == [f"{name}_old"]
+    assert body["files"]["deleted"] == []
+    assert server.airflow.dag(f"{name}_old") is None
+    assert server.airflow.trigger(name)
+
+
 def test_a_file_that_airflow_does_not_know_can_be_deleted(
     delete: Callable[..., httpx.Response], server: Server, name: str
 ) -> None:
