@@ -142,7 +142,9 @@ def _first_config(kind: str) -> str:
     """An airflow.cfg with the defaults and new secrets, so that `airflow` on the command line agrees."""
     options = dict(_DEFAULTS[kind])
     for name in _SECRETS[kind]:
-        options[name] = urlsafe_b64encode(secrets.token_bytes(32)).decode()
+        # A Fernet key has 32 bytes; tokens are signed with SHA-512, which wants 64.
+        size = 32 if name == ("core", "fernet_key") else 64
+        options[name] = urlsafe_b64encode(secrets.token_bytes(size)).decode()
     lines = ["# Written once, on the first start. Yours to change: it is read, never written again."]
     for section in dict.fromkeys(section for section, _ in options):
         lines += ["", f"[{section}]"]
