@@ -7,7 +7,8 @@ from fnmatch import fnmatchcase
 from xtended.access import require_dags
 from xtended.airflow_host.base import AuditEntry, KnownDag
 from xtended.api import Call
-from xtended.changes import Change, Outcome, carry_out
+from xtended.changes import Change, carry_out
+from xtended.outcomes import Outcome
 from xtended.problems import Conflict, FileDefinesOtherDags, FolderNotOurs, NotFound
 
 DELETE_EVENT = "xtended.delete_dag"

@@ -7,9 +7,10 @@ from pathlib import Path, PurePosixPath
 from xtended.access import require_dags
 from xtended.airflow_host.base import AuditEntry
 from xtended.api import Call, Upload
-from xtended.changes import Change, Outcome, carry_out
+from xtended.changes import Change, carry_out
 from xtended.dagstore.changes import ChangeSet
 from xtended.incoming import from_upload
+from xtended.outcomes import Outcome
 from xtended.problems import Forbidden
 
 EVENT = "xtended.upload_file"
