@@ -188,7 +188,11 @@ def _commit(
             for dag in findings.before:
                 transaction.delete_dag(dag.dag_id)
         transaction.retire(touched, keep=findings.defined)
-        transaction.audit(AuditEntry(change.event, user, tuple(dag_ids), details))
+        if change.forget_dags:
+            # Airflow shows an entry of a DAG only while it knows the DAG.
+            transaction.audit(AuditEntry(change.event, user, (), {**details, "dag_ids": dag_ids}))
+        else:
+            transaction.audit(AuditEntry(change.event, user, tuple(dag_ids), details))
     return revision
 
 

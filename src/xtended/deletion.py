@@ -65,7 +65,9 @@ def _delete_record(
     if not dry_run:
         with call.services.host.transaction() as transaction:
             transaction.delete_dag(dag_id)
-            transaction.audit(AuditEntry(DELETE_EVENT, call.user, (dag_id,), {"deleted": []}))
+            # Airflow shows an entry of a DAG only while it knows the DAG.
+            details = {"deleted": [], "dag_ids": [dag_id]}
+            transaction.audit(AuditEntry(DELETE_EVENT, call.user, (), details))
     return Outcome.of_records(dry_run=dry_run, removed=[dag_id])
 
 

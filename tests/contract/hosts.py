@@ -27,6 +27,7 @@ class DagState:
 class AuditLine:
     """One entry of Airflow's audit log."""
 
+    number: int
     event: str
     dag_id: str | None
     user: str | None
@@ -144,7 +145,9 @@ class Airflow3:
         query = {"event": event} if event else {}
         found = self._get("/eventLogs", limit=100, order_by="-event_log_id", **query)
         return [
-            AuditLine(entry["event"], entry["dag_id"], entry["owner"], entry["extra"] or "")
+            AuditLine(
+                entry["event_log_id"], entry["event"], entry["dag_id"], entry["owner"], entry["extra"] or ""
+            )
             for entry in found["event_logs"]
         ]
 
