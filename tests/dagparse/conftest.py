@@ -28,6 +28,8 @@ def _airflow_environment(airflow_home: Path) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith("AIRFLOW")]:
             patch.delenv(name)
+        # With it set, no test could tell whether stale bytecode would be used.
+        patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
         patch.setenv("AIRFLOW_HOME", str(airflow_home))
         patch.setenv("AIRFLOW__CORE__DAGS_FOLDER", str(airflow_home / "dags"))
         patch.setenv("AIRFLOW__CORE__LOAD_EXAMPLES", "False")

@@ -217,9 +217,42 @@ def test_reading_from_the_terminal_finds_nothing(folder: Folder, parse: Parse) -
     assert problem_of(parse(folder.write("ask.py", source))).message.startswith("EOFError")
 
 
-def test_a_file_that_forks_is_answered_once(folder: Folder, parse: Parse) -> None:
-    source = "import os\nos.fork()\nos.fork()\n"
-    assert dag_ids(parse(folder.write("fork.py", source, one_dag("forked")))) == {"forked"}
+def test_a_file_that_forks_is_answered_by_the_process_that_was_asked(folder: Folder, parse: Parse) -> None:
+    source = """
+        import os, time
+        from airflow.sdk import DAG
+        if os.fork() == 0:
+            name = "copy"
+        else:
+            time.sleep(0.5)
+            name = "original"
+        dag = DAG(name, schedule=None)
+        """
+    assert dag_ids(parse(folder.write("fork.py", source))) == {"original"}
+
+
+def test_daemons_of_a_file_are_gone_when_the_next_is_loaded(folder: Folder, shared_parser: Parser) -> None:
+    pid_file = folder.root / "pid"
+    daemon = f"""
+        import os, time
+        started = os.fork()
+        if started == 0:
+            os.setsid()
+            time.sleep(1000)
+        with open({str(pid_file)!r}, "w") as pid_file:
+            pid_file.write(str(started))
+        """
+    looking = f"""
+        import os
+        from airflow.sdk import DAG
+        with open({str(pid_file)!r}) as pid_file:
+            alive = os.path.exists(f"/proc/{{pid_file.read()}}")
+        dag = DAG(f"alive_{{alive}}", schedule=None)
+        """
+    # Each half of the files is one request: the last two are loaded one after the other.
+    paths = [folder.write(f"other_{number}.py", one_dag(f"other_{number}")) for number in range(2)]
+    paths += [folder.write("daemon.py", daemon, one_dag("daemon")), folder.write("looking.py", looking)]
+    assert dag_ids(shared_parser.parse(folder.tree, paths)[-1]) == {"alive_False"}
 
 
 def test_daemons_of_a_file_end_with_it(folder: Folder, parse: Parse) -> None:

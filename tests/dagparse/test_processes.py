@@ -25,7 +25,7 @@ assert processes.end_descendants()
 try:
     os.waitpid(-1, os.WNOHANG)
 except ChildProcessError:
-    print("alone")
+    print("alone", flush=True)
 """
 
 

@@ -159,6 +159,23 @@ def test_a_changed_module_is_seen_by_the_files_that_import_it(
     assert dag_ids(shared_parser.parse(tree, ["importing.py"])[0]) == {"after"}
 
 
+def test_a_file_that_asks_for_the_dag_folder_sees_it_as_it_will_be(
+    live: Folder, shared_parser: Parser, tmp_path: Path
+) -> None:
+    source = """
+        from pathlib import Path
+        from airflow.configuration import conf
+        from airflow.sdk import DAG
+        dag = DAG(Path(conf.get("core", "dags_folder"), "name.txt").read_text(), schedule=None)
+        """
+    live.write("asks.py", source)
+    live.write("name.txt", "after")
+    tree = shadow(live.root, ["name.txt"], tmp_path / "shadow")
+    live.write("name.txt", "before")
+    assert dag_ids(shared_parser.parse(live.tree, ["asks.py"])[0]) == {"before"}
+    assert dag_ids(shared_parser.parse(tree, ["asks.py"])[0]) == {"after"}
+
+
 def test_data_beside_a_staged_file_can_be_read(live: Folder, shared_parser: Parser, tmp_path: Path) -> None:
     live.write("team/data.yaml", "from_live_data")
     source = """
