@@ -105,7 +105,7 @@ def test_what_changes_nothing_leaves_no_entry(server: Server, deploy: Deploy, ne
     assert news() == []
 
 
-def test_no_secret_of_a_request_is_in_it(
+def test_credentials_of_a_request_are_not_in_it(
     server: Server, news: News, file_server: FileServer, name: str
 ) -> None:
     url = file_server.serve(dag_files.dag(name, before="TOKEN = 'secret-in-the-code'"))

@@ -155,6 +155,7 @@ def test_deleting_takes_the_right_to_delete_each_dag_of_the_file(both: Server, o
     success(send(both.admin, "mine.py", dag_files.many(MINE, "other"), force="y", otf_sync="y"))
     forbidden(owner.delete("/delete_dag", params={"dag_id": MINE, "force": "y"}), "DELETE", "other")
     success(send(both.admin, "mine.py", dag_files.dag(MINE), force="y", otf_sync="y"))
+    success(both.admin.delete("/delete_dag", params={"dag_id": "other"}))
     success(owner.delete("/delete_dag", params={"dag_id": MINE}))
     assert not (both.dags / "mine.py").exists()
 
