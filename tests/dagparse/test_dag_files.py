@@ -217,18 +217,22 @@ def test_reading_from_the_terminal_finds_nothing(folder: Folder, parse: Parse) -
     assert problem_of(parse(folder.write("ask.py", source))).message.startswith("EOFError")
 
 
-def test_a_file_that_forks_is_answered_by_the_process_that_was_asked(folder: Folder, parse: Parse) -> None:
+def test_a_file_that_forks_can_be_parsed(folder: Folder, parse: Parse) -> None:
+    assert dag_ids(
+        parse(folder.write("fork.py", "import os\nos.fork()\nos.fork()\n", one_dag("forked")))
+    ) == {"forked"}
+
+
+def test_a_copy_of_a_file_can_not_answer_for_it(folder: Folder, parse: Parse) -> None:
     source = """
         import os, time
         from airflow.sdk import DAG
-        if os.fork() == 0:
-            name = "copy"
-        else:
+        if os.fork() != 0:
             time.sleep(0.5)
-            name = "original"
-        dag = DAG(name, schedule=None)
+            os._exit(3)
+        dag = DAG("copy", schedule=None)
         """
-    assert dag_ids(parse(folder.write("fork.py", source))) == {"original"}
+    assert "exit code 3" in problem_of(parse(folder.write("copy.py", source))).message
 
 
 def test_daemons_of_a_file_are_gone_when_the_next_is_loaded(folder: Folder, shared_parser: Parser) -> None:
@@ -293,6 +297,19 @@ def test_daemons_of_a_file_that_never_ends_end_with_it(folder: Folder, impatient
         """
     with pytest.raises(ParseTimeout):
         impatient_parser.parse(folder.tree, [folder.write("hanging_daemons.py", source)])
+
+
+def test_what_a_file_registers_to_clean_up_is_cleaned_up(folder: Folder, parse: Parse) -> None:
+    source = """
+        import atexit, pathlib
+        from airflow.sdk import DAG
+        scratch = pathlib.Path(__file__).with_name("scratch")
+        scratch.touch()
+        atexit.register(scratch.unlink)
+        dag = DAG(f"made_{scratch.exists()}", schedule=None)
+        """
+    assert dag_ids(parse(folder.write("cleans.py", source))) == {"made_True"}
+    assert not (folder.root / "scratch").exists()
 
 
 def test_a_fork_bomb_is_a_problem_and_ends(folder: Folder, parse: Parse) -> None:

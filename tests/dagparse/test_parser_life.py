@@ -181,6 +181,24 @@ def test_a_killed_supervisor_takes_its_file_with_it(
     assert dag_ids(parser.parse(folder.tree, [one])[0]) == {"one"}
 
 
+def test_a_supervisor_that_is_stuck_is_killed_once_its_client_hangs_up(
+    make_parser: MakeParser, mark: Processes, folder: Folder
+) -> None:
+    source = """
+        import os, signal, time
+        from airflow.sdk import DAG
+        os.kill(os.getppid(), signal.SIGSTOP)
+        time.sleep(1000)
+        """
+    parser = make_parser(mark)
+    path = folder.write("stops.py", source)
+    with parser.connection() as connection:
+        connection.sendall(encode(parser.request(folder.tree, [path]).frame()))
+        while len(mark.living()) <= IDLE_PROCESSES:
+            time.sleep(0.01)
+    mark.settle(IDLE_PROCESSES, seconds=STOP_GRACE + 5)
+
+
 def test_a_terminated_parser_ends_all_that_it_runs(
     make_parser: MakeParser, mark: Processes, folder: Folder
 ) -> None:

@@ -30,10 +30,10 @@ from xtended.problems import ParserUnavailable, ParseTimeout
 
 log = logging.getLogger(__name__)
 
-LOAD_PATIENCE = 60.0
+LOAD_PATIENCE = 90.0
 """Seconds that Airflow may take to load in the parser, or that a request may wait for its turn there."""
 
-ANSWER_PATIENCE = 10.0
+ANSWER_PATIENCE = 15.0
 """Seconds past a file's time limit after which a parser that says nothing counts as dead."""
 
 FILES_PER_REQUEST = 16
@@ -136,7 +136,7 @@ class Parser:
         """A new connection to the parser, started when needed; holds a lease from then on."""
         connection = self._launcher.connect()
         if connection is None:
-            self._launcher.start(wait=True)
+            self._launcher.start()
             connection = self._launcher.connect()
             if connection is None:
                 raise ParserUnavailable("The DAG parser ended as soon as it was started.")
@@ -235,8 +235,11 @@ class _Run:
             frames = request.reader.feed(data)
             if not data:
                 self._lost(request)
+                return
             for frame in frames:
                 yield from self._take(request, frame)
+            if not request.unanswered and request in self._open:
+                self._end(request)
         except (OSError, ProtocolError) as error:
             log.warning("The connection to the DAG parser broke: %s", error)
             self._lost(request)
@@ -246,8 +249,9 @@ class _Run:
         request.progressed = frame["kind"] != "started"
         if frame["kind"] == "file":
             parsed = read_file(frame)
-            if parsed.path != request.unanswered.popleft():
+            if parsed.path != request.unanswered[0]:
                 raise ProtocolError(f"an answer for {parsed.path!r} out of turn")
+            request.unanswered.popleft()
             yield parsed
         elif frame["kind"] == "timeout":
             path = request.unanswered.popleft()
@@ -261,10 +265,8 @@ class _Run:
             raise self._failed(request, "failed")
 
     def _lost(self, request: _Request) -> None:
-        """The connection has ended: all well, or the parser died and gets one more chance."""
+        """The connection broke with files unanswered: the parser died, and gets one more chance."""
         self._end(request)
-        if not request.unanswered:
-            return
         if request.retried and not request.progressed:
             raise self._failed(request, "ended twice")
         self._send(tuple(request.unanswered), retried=True)

@@ -8,7 +8,6 @@ import logging
 import os
 import socket
 import stat
-import struct
 import subprocess
 import sys
 import tempfile
@@ -27,7 +26,7 @@ log = logging.getLogger(__name__)
 SOCKET_PATH_LIMIT = 107 if sys.platform.startswith("linux") else 103
 """Bytes that the path of a Unix socket may have."""
 
-START_PATIENCE = 20.0
+START_PATIENCE = 60.0
 """Seconds from starting the parser's process until its socket has to be there (Airflow loads after that)."""
 
 RUNNING_IN_PARSER = "XTENDED_IN_PARSER"
@@ -54,40 +53,33 @@ class Launcher:
         except (FileNotFoundError, ConnectionError):
             connection.close()
             return None
-        if _peer_uid(connection) not in (None, os.geteuid()):
+        except OSError:
             connection.close()
-            raise ParserUnavailable("The DAG parser's socket belongs to another user of the server.")
+            raise
         return connection
 
-    def start(self, *, wait: bool) -> None:
-        """Start the parser unless it is there, or another process is starting it. Raises ParserUnavailable.
-
-        With `wait`, its socket is there afterwards.
-        """
+    def start(self) -> None:
+        """Start the parser unless it is there by now: its socket is, afterwards. Raises ParserUnavailable."""
         path = self._socket_path()
         deadline = time.monotonic() + START_PATIENCE
         try:
-            with FileLock(path.with_suffix(".lock"), timeout=START_PATIENCE if wait else 0):
-                if (connection := self.connect()) is not None:
-                    connection.close()
+            with FileLock(path.with_suffix(".lock"), timeout=START_PATIENCE):
+                if self._listening():
                     return
                 process = self._spawn(path)
-                while not self._listening(path):
+                while not self._listening():
                     if process.poll() is not None:
-                        raise self._failed(path, f"it ended with status {process.returncode}")
+                        raise self._failed(f"it ended with status {process.returncode}")
                     if time.monotonic() > deadline:
                         process.kill()
-                        raise self._failed(path, f"it does not listen after {START_PATIENCE:.0f} seconds")
+                        raise self._failed(f"it does not listen after {START_PATIENCE:.0f} seconds")
                     time.sleep(0.01)
                 # Somebody has to take its exit status, whenever that comes.
                 threading.Thread(target=process.wait, name="xtended-parser-wait", daemon=True).start()
         except Timeout:
-            if wait:
-                raise ParserUnavailable(
-                    "The DAG parser is being started by another worker; try again."
-                ) from None
+            raise ParserUnavailable("The DAG parser is still being started; try again.") from None
 
-    def _listening(self, path: Path) -> bool:
+    def _listening(self) -> bool:
         connection = self.connect()
         if connection is None:
             return False
@@ -114,7 +106,7 @@ class Launcher:
                 start_new_session=True,
             )
 
-    def _failed(self, path: Path, how: str) -> ParserUnavailable:
+    def _failed(self, how: str) -> ParserUnavailable:
         log.error("The DAG parser did not start, %s: %s", how, self.last_words())
         return ParserUnavailable("The DAG parser could not be started; the web server's log says why.")
 
@@ -170,12 +162,3 @@ def _own_directory(path: Path) -> None:
         raise ParserUnavailable("The directory of the DAG parser's socket can't be used.") from error
     log.error("The DAG parser's directory %s is not a directory of this user", path)
     raise ParserUnavailable("The directory of the DAG parser's socket belongs to another user of the server.")
-
-
-def _peer_uid(connection: socket.socket) -> int | None:
-    """The user at the other end of a Unix socket; None where the system can't say."""
-    option = getattr(socket, "SO_PEERCRED", None)
-    if option is None:
-        return None
-    size = struct.calcsize("3i")
-    return int(struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, option, size))[1])

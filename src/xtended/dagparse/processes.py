@@ -83,6 +83,15 @@ def end(pid: int) -> None:
             os.kill(each, signal.SIGKILL)
 
 
+def kill_descendants() -> int:
+    """Kill every descendant of this process that can be seen; answers how many that were."""
+    living = descendants(os.getpid())
+    for pid in living:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signal.SIGKILL)
+    return len(living)
+
+
 def end_descendants(patience: float = 10.0) -> bool:
     """Kill every descendant of this process and reap it, again until there is none.
 
@@ -90,9 +99,7 @@ def end_descendants(patience: float = 10.0) -> bool:
     """
     deadline = time.monotonic() + patience
     while not _reap():
-        for pid in descendants(os.getpid()):
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, signal.SIGKILL)
+        kill_descendants()
         if time.monotonic() > deadline:
             return False
         time.sleep(0.001)

@@ -4,7 +4,7 @@ A connection carries one request, the client's first frame; its `kind` is one of
 
     lease   hold this connection open: the parser stays for as long as somebody holds one
     ping    answered with `pong` once Airflow is loaded
-    parse   a ParseRequest; answered with `started`, then one frame per path, in order, then `done`
+    parse   a ParseRequest; answered with `started`, then one frame per path, in their order
 
 A path's frame is `file` (a ParsedFile), `timeout` (with `seconds`), or `failed` where the fault is not the
 file's. Closing the connection aborts the request.

@@ -32,7 +32,7 @@ LEASE_GRACE = 3.0
 """Seconds without any lease before the parser ends: time for a web worker to be replaced."""
 
 STOP_GRACE = 2.0
-"""Seconds that supervisors get to end their descendants when the parser is told to end."""
+"""Seconds that a supervisor gets to end its descendants when it is told to end."""
 
 MAX_RUNNING = max(8, 2 * (os.cpu_count() or 1))
 """Requests that are parsed at the same time; more wait for their turn."""
@@ -69,6 +69,7 @@ class Server:
         self._clients: set[_Client] = set()
         self._waiting: deque[_Client] = deque()
         self._running: dict[int, _Client] = {}
+        self._ending: dict[int, float] = {}
         self._spare: _Spare | None = None
         self._lost_spares = 0
         self._stopping = False
@@ -161,8 +162,8 @@ class Server:
         if client in self._waiting:
             self._waiting.remove(client)
         if client.supervisor is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(client.supervisor, signal.SIGTERM)
+            os.kill(client.supervisor, signal.SIGTERM)
+            self._ending[client.supervisor] = time.monotonic() + STOP_GRACE
 
     def _start_waiting(self) -> None:
         while self._waiting and len(self._running) < MAX_RUNNING:
@@ -208,7 +209,7 @@ class Server:
             os._exit(1)
 
     def _bury(self) -> None:
-        """Reap what has ended, and end whatever a supervisor that was killed has left to us."""
+        """Reap what has ended, and end what does not: supervisors, and what those have left to us."""
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
@@ -222,12 +223,16 @@ class Server:
                 self._lost_spares += 1
                 if self._lost_spares == MAX_LOST_SPARES:
                     raise RuntimeError("supervisors end before they have been given anything to do")
+            self._ending.pop(pid, None)
             client = self._running.pop(pid, None)
             if client is not None:
                 client.supervisor = None
                 if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGALRM:
                     self._tell_timeout(client)
                 self._drop(client)
+        for pid, deadline in self._ending.items():
+            if time.monotonic() > deadline:
+                os.kill(pid, signal.SIGKILL)
         mine = {*self._running, *([self._spare.pid] if self._spare else [])}
         for pid in processes.children():
             if pid not in mine:

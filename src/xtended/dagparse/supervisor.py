@@ -111,9 +111,11 @@ def _answer(
     connection.sendall(encode({"kind": "started"}))
     for number, path in enumerate(request.paths):
         answer = _parse(request, path, file_process if number == 0 else backend())
-        processes.end_descendants()
+        if processes.kill_descendants() > 1:
+            processes.end_descendants()
+        # The file's own process alone has been killed by now: the client need not wait until it is buried.
         connection.sendall(answer)
-    connection.sendall(encode({"kind": "done"}))
+        processes.end_descendants()
 
 
 def _parse(request: ParseRequest, path: str, file_process: FileProcess) -> bytes:

@@ -46,7 +46,6 @@ def run(channel: socket.socket, parent: int) -> NoReturn:
         order = Order.receive(channel)
         enter(Path(order.root), Path(order.live_root), order.memory_bytes)
         _load(channel, order)
-        atexit._run_exitfuncs()
         status = 0
     finally:
         os._exit(status)
@@ -74,6 +73,8 @@ def _load(channel: socket.socket, order: Order) -> None:
     try:
         result = _parse_file(request, structlog.get_logger(logger_name="task"))
         end_copies(own_pid)
+        # What the file wants to clean up comes before the answer, because the answer is the end.
+        atexit._run_exitfuncs()
         comms.send(result)
     except BaseException:  # noqa: BLE001 - whatever the file raises past Airflow is the file's problem
         end_copies(own_pid)

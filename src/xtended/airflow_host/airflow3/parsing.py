@@ -42,7 +42,7 @@ TICK = 0.1
 """Seconds between two looks at what a DAG file is up to."""
 
 EXIT_GRACE = 1.0
-"""Seconds that a file's process may take to end once it has answered."""
+"""Seconds that a file's process may take to end once it has cut itself off."""
 
 
 class FileProcess(DagFileProcessorProcess):
@@ -116,18 +116,15 @@ class FileProcess(DagFileProcessorProcess):
         )
 
     def _serve(self, deadline: float, tick: Callable[[], None]) -> int:
-        """Answer the process until it has ended or cut itself off; its exit code. Raises TimeoutError."""
+        """Serve the process until it has answered or ended; its exit code. Raises TimeoutError."""
         self._open_sockets[self.stdin] = "requests"
         reader = length_prefixed_frame_reader(self.handle_requests(_SILENT), on_close=self._on_socket_closed)
         self.selector.register(self.stdin, selectors.EVENT_READ, reader)
-        answered = False
         while self._open_sockets and self._exit_code is None:
             self._service_subprocess(max_wait_time=TICK)
-            if self.parsing_result is not None and not answered:
-                answered, deadline = True, time.monotonic() + EXIT_GRACE
+            if self.parsing_result is not None:
+                return 0
             if time.monotonic() > deadline:
-                if answered:
-                    break
                 raise TimeoutError
             tick()
         if self._exit_code is None:
