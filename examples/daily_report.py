@@ -11,7 +11,7 @@ except ImportError:  # Airflow 2
 
 
 @dag(schedule=None, catchup=False, tags=["example"])
-def daily_report():
+def daily_report() -> None:
     @task
     def count_orders() -> int:
         return 42
