@@ -158,7 +158,9 @@ class Airflow3:
         return self._http.get("/api/v2/monitor/health").status_code == 200
 
     def add_user(self, name: str, password: str, rights: Sequence[tuple[str, str]]) -> None:
-        actions = [{"action": {"name": action}, "resource": {"name": resource}} for action, resource in rights]
+        actions = [
+            {"action": {"name": action}, "resource": {"name": resource}} for action, resource in rights
+        ]
         fab = f"{self._url}/auth/fab/v1"
         _read(self._api.post(f"{fab}/roles", json={"name": f"role of {name}", "actions": actions}))
         about = {"username": name, "email": f"{name}@localhost", "first_name": name, "last_name": name}

@@ -39,9 +39,7 @@ def test_a_deploy_names_the_user_the_dag_and_the_file(deploy: Deploy, news: News
     assert f"{name}.py" in line.extra
 
 
-def test_a_deploy_that_is_not_live_yet_is_written_down_too(
-    deploy: Deploy, server: Server, name: str
-) -> None:
+def test_a_deploy_that_is_not_live_yet_is_written_down_too(deploy: Deploy, server: Server, name: str) -> None:
     success(deploy(f"{name}.py", dag_files.dag(name)))
     (row,) = [row for row in server.database()["log"] if row["dag_id"] == name]
     assert (row["event"], row["owner"]) == ("xtended.deploy_dag", "admin")

@@ -111,7 +111,9 @@ def test_a_dry_run_asks_for_the_same_rights(both: Server, owner: httpx.Client) -
     forbidden(send(owner, "new.py", dag_files.dag(THEIRS), dry_run="y"), "PUT", THEIRS)
 
 
-def test_a_helper_may_be_used_by_any_dag_so_it_takes_the_right_on_all(both: Server, owner: httpx.Client) -> None:
+def test_a_helper_may_be_used_by_any_dag_so_it_takes_the_right_on_all(
+    both: Server, owner: httpx.Client
+) -> None:
     before = both.files()
     for filename, content in {"helper.py": b"# airflow dag\nX = 1\n", "notes.txt": b"x"}.items():
         answer = owner.post("/upload_file", files={"file": (filename, content)})
