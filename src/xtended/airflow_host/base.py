@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from xtended.airflow_host.runs import Runs
+
 Method = Literal["GET", "POST", "PUT", "DELETE"]
 
 
@@ -190,6 +192,9 @@ class Host(Protocol):
 
     @property
     def catalogue(self) -> Catalogue: ...
+
+    @property
+    def runs(self) -> Runs: ...
 
     def option(self, key: str) -> str | None:
         """One option of the `[xtended_api]` section, environment variables included; None where unset."""

@@ -66,7 +66,7 @@ class Instance:
 
 @dataclass(frozen=True)
 class NewRun:
-    """A run to create. `ends` holds the tasks that must not run: the state each ends in, and why (or None)."""
+    """A run to create. `ends` holds the tasks that must not run: their end state, and why (or None)."""
 
     dag_id: str
     run_id: str | None
@@ -96,7 +96,7 @@ class RunReader(Protocol):
         task_ids: Collection[str] | None = None,
         states: Collection[str | None] | None = None,
     ) -> list[Instance]:
-        """The run's task instances, by task and map index; inside a change they stay as they are until it ends."""
+        """The run's task instances, by task and map index; inside a change they stay so until it ends."""
         ...
 
 
@@ -104,7 +104,7 @@ class RunChanges(RunReader, Protocol):
     """Changes that become visible together."""
 
     def hold(self, run: Run) -> Run:
-        """Keep the scheduler and other requests from this run until the change ends; answers it as it is now."""
+        """Keep the scheduler and other requests from this run until the change ends; answers it as it is."""
         ...
 
     def clear(self, run: Run, instances: Sequence[Instance]) -> None:
@@ -116,7 +116,7 @@ class RunChanges(RunReader, Protocol):
         ...
 
     def create(self, new: NewRun) -> Run:
-        """A queued run with all its task instances. Raises BadRequest (conf, ids), Conflict (the run exists)."""
+        """A queued run with all its task instances. Raises BadRequest (conf, ids), Conflict (it exists)."""
         ...
 
     def audit(self, entry: AuditEntry) -> None: ...
@@ -132,4 +132,8 @@ class Runs(Protocol):
 
         Raises what `work` raises, and Unavailable where the database stays locked.
         """
+        ...
+
+    def process_alive(self, instance: Instance) -> bool | None:
+        """Whether the process of this try is alive; None where it ran on another machine."""
         ...

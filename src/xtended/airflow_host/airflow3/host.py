@@ -12,8 +12,10 @@ from airflow.dag_processing.bundles.manager import DagBundlesManager
 from xtended.airflow_host.airflow3.catalogue import DagCatalogue
 from xtended.airflow_host.airflow3.identity import AuthManagerIdentity
 from xtended.airflow_host.airflow3.publish import transaction
+from xtended.airflow_host.airflow3.runs import DatabaseRuns
 from xtended.airflow_host.base import Catalogue, Identity, Transaction, Versions
 from xtended.airflow_host.installation import Installation
+from xtended.airflow_host.runs import Runs
 from xtended.problems import FolderNotOurs
 
 
@@ -27,6 +29,10 @@ class Airflow3Host(Installation):
     @cached_property
     def catalogue(self) -> Catalogue:
         return DagCatalogue(self.bundle_name())
+
+    @cached_property
+    def runs(self) -> Runs:
+        return DatabaseRuns()
 
     def dag_folder(self) -> Path:
         return self._dag_folder

@@ -1,0 +1,69 @@
+"""Control single task instances of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from xtended import running
+from xtended.airflow_host.runs import Instance, Run
+from xtended.api import Call
+from xtended.running import RunRef, TaskRef
+
+
+def kill_running_tasks(
+    call: Call,
+    dag_id: str,
+    run_id: str | None = None,
+    execution_date: str | None = None,
+    task_id: str | None = None,
+    map_index: int | None = None,
+    *,
+    wait: bool = False,
+) -> Mapping[str, Any]:
+    task = None if task_id is None or task_id.lower() == "none" else TaskRef(task_id, map_index)
+    run, killed = running.kill(call, RunRef(dag_id, run_id, execution_date), task)
+    processes = running.wait_until_gone(call, killed) if wait else {}
+    tasks = [
+        {**_state(instance), "process": processes.get((instance.task_id, instance.map_index))}
+        for instance in killed
+    ]
+    return {
+        "status": "success",
+        "message": f"tasks in {run.run_id} killed!!",
+        "run_id": run.run_id,
+        "tasks": tasks,
+    }
+
+
+def skip_task_instance(
+    call: Call,
+    dag_id: str,
+    task_id: str,
+    run_id: str | None = None,
+    execution_date: str | None = None,
+    map_index: int | None = None,
+    *,
+    include_downstream: bool = False,
+) -> Mapping[str, Any]:
+    ref, task = RunRef(dag_id, run_id, execution_date), TaskRef(task_id, map_index)
+    run, skipped = running.skip(call, ref, task, include_downstream=include_downstream)
+    return {
+        "status": "success",
+        "message": f"<TaskInstance: {dag_id}.{task_id} {_when(run)} [skipped]> skipped!!",
+        "run_id": run.run_id,
+        "tasks": [_state(instance) for instance in skipped],
+    }
+
+
+def _when(run: Run) -> str:
+    return str(run.logical_date or run.run_id)
+
+
+def _state(instance: Instance) -> dict[str, Any]:
+    return {"task_id": instance.task_id, "map_index": instance.map_index, "state_before": instance.state}
+
+
+# The older GET forms differ in the spec alone: deprecated, and without the session cookie.
+kill_running_tasks_by_get = kill_running_tasks
+skip_task_instance_by_get = skip_task_instance

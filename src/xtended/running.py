@@ -1,0 +1,253 @@
+"""Restart, kill and skip task instances of a run, and run chosen tasks alone."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from xtended import partial_runs
+from xtended.access import Rule, require_dags
+from xtended.airflow_host.base import AuditEntry
+from xtended.airflow_host.runs import FAILED, Instance, NewRun, Run, RunChanges
+from xtended.airflow_host.shapes import DagShape
+from xtended.api import Call
+from xtended.naming_runs import (
+    known_shape,
+    named_run,
+    parse_date,
+    refuse_unknown_tasks,
+    runnable_dag,
+)
+from xtended.problems import BadRequest, NotFound
+
+T = TypeVar("T")
+
+KILLABLE = frozenset(
+    {None, "scheduled", "queued", "running", "deferred", "up_for_retry", "up_for_reschedule", "restarting"}
+)
+EDIT_TASKS = Rule("each", "PUT", "TASK_INSTANCE")
+# Airflow's supervisor asks every few seconds whether its task may go on, and then gives it time to end.
+WAIT_SECONDS = 30.0
+LOOK_SECONDS = 0.25
+
+
+@dataclass(frozen=True)
+class RunRef:
+    """A run as the request names it."""
+
+    dag_id: str
+    run_id: str | None
+    execution_date: str | None
+
+
+@dataclass(frozen=True)
+class TaskRef:
+    """A task, or one instance of a mapped one, as the request names it."""
+
+    task_id: str
+    map_index: int | None = None
+
+
+def change_run(
+    call: Call, event: str, ref: RunRef, work: Callable[[RunChanges, Run], tuple[T, Mapping[str, Any]]]
+) -> T:
+    """Do `work` on a run that is held, with the caller's right on it and an audit entry.
+
+    `work` answers its result, and what the audit entry says. Raises what `work` raises, Forbidden, NotFound.
+    """
+    require_dags(call.services.host.identity, call.rule, call.user, [ref.dag_id])
+
+    def transaction(changes: RunChanges) -> T:
+        run = changes.hold(named_run(changes, ref.dag_id, ref.run_id, ref.execution_date))
+        result, details = work(changes, run)
+        changes.audit(AuditEntry(event, call.user, (run.dag_id,), {"run_id": run.run_id, **details}))
+        return result
+
+    return call.services.host.runs.change(transaction)
+
+
+def restart_failed(call: Call, ref: RunRef) -> tuple[int, int]:
+    """Clear the failed tasks and all that depends on them. Answers how many failed, and were cleared."""
+
+    def work(changes: RunChanges, run: Run) -> tuple[tuple[int, int], Mapping[str, Any]]:
+        runnable_dag(changes, run.dag_id)
+        failed, cleared = instances_to_restart(changes, run)
+        changes.clear(run, cleared)
+        counts = {"failed_task_count": len(failed), "clear_task_count": len(cleared)}
+        return (len(failed), len(cleared)), counts
+
+    return change_run(call, "xtended.restart_failed_task", ref, work)
+
+
+def instances_to_restart(changes: RunChanges, run: Run) -> tuple[list[Instance], list[Instance]]:
+    """The failed instances of a run, and those with everything that depends on them. Raises NotFound."""
+    everything = changes.instances(run)
+    failed = [instance for instance in everything if instance.state == "failed"]
+    if not failed:
+        # Upstream tasks may have been cleared alone since.
+        failed = [instance for instance in everything if instance.state in FAILED]
+    if not failed:
+        raise NotFound(f"Run {run.run_id!r} of DAG {run.dag_id!r} has no failed tasks.")
+    shape = known_shape(changes, run.dag_id, run)
+    reached = shape.downstream_instances((instance.task_id, instance.map_index) for instance in failed)
+    seeds = {(instance.task_id, instance.map_index) for instance in failed}
+    setups = _setups_again(shape, {task_id for task_id, _ in seeds | reached})
+    cleared = [
+        instance
+        for instance in everything
+        if (instance.task_id, instance.map_index) in seeds
+        or (instance.task_id, instance.map_index) in reached
+        or (instance.task_id, None) in reached
+        or instance.task_id in setups
+    ]
+    return failed, [instance for instance in cleared if instance.state != "removed"]
+
+
+def _setups_again(shape: DagShape, task_ids: Collection[str]) -> set[str]:
+    """Setups that these tasks need once more, because what they set up has been torn down."""
+    tasks = [shape.tasks[task_id] for task_id in task_ids if task_id in shape.tasks]
+    return {
+        setup
+        for task in tasks
+        for setup in task.setups
+        if any(shape.tasks[child].is_teardown for child in shape.tasks[setup].downstream)
+    }
+
+
+def kill(call: Call, ref: RunRef, task: TaskRef | None) -> tuple[Run, list[Instance]]:
+    """End the unfinished instances of a task, or of the run, as failed. Answers them as they were before."""
+
+    def work(changes: RunChanges, run: Run) -> tuple[tuple[Run, list[Instance]], Mapping[str, Any]]:
+        if task is None:
+            doomed = changes.instances(run, states=KILLABLE)
+        else:
+            known = instances_of(changes, run, task)
+            doomed = [instance for instance in known if instance.state in KILLABLE]
+        changes.set_state(run, doomed, "failed")
+        return (run, doomed), {"killed": _names(doomed)}
+
+    return change_run(call, "xtended.kill_running_tasks", ref, work)
+
+
+def wait_until_gone(call: Call, killed: Sequence[Instance]) -> dict[tuple[str, int], str]:
+    """Wait, bounded, for killed processes: each is `gone`, `running`, or `elsewhere` (on another machine)."""
+    alive = call.services.host.runs.process_alive
+    waiting = {(one.task_id, one.map_index): one for one in killed if one.state == "running" and one.pid}
+    seen: dict[tuple[str, int], str] = {}
+    deadline = time.monotonic() + WAIT_SECONDS
+    while waiting:
+        for key, one in list(waiting.items()):
+            state = alive(one)
+            if state is not True:
+                seen[key] = "elsewhere" if state is None else "gone"
+                del waiting[key]
+        if not waiting or time.monotonic() > deadline:
+            break
+        time.sleep(LOOK_SECONDS)
+    return {**seen, **dict.fromkeys(waiting, "running")}
+
+
+def skip(call: Call, ref: RunRef, task: TaskRef, *, include_downstream: bool) -> tuple[Run, list[Instance]]:
+    """Mark a task's instances skipped, and those that depend on them where asked for. Answers them."""
+
+    def work(changes: RunChanges, run: Run) -> tuple[tuple[Run, list[Instance]], Mapping[str, Any]]:
+        chosen = instances_of(changes, run, task)
+        if include_downstream:
+            chosen = with_downstream(changes, run, chosen)
+        changed = [instance for instance in chosen if instance.state not in ("skipped", "removed")]
+        changes.set_state(run, changed, "skipped")
+        return (run, chosen), {"skipped": _names(changed)}
+
+    return change_run(call, "xtended.skip_task_instance", ref, work)
+
+
+def with_downstream(changes: RunChanges, run: Run, chosen: Sequence[Instance]) -> list[Instance]:
+    """These instances and all that depend on them."""
+    shape = known_shape(changes, run.dag_id, run)
+    seeds = {(instance.task_id, instance.map_index) for instance in chosen}
+    reached = shape.downstream_instances(seeds)
+    task_ids = {task_id for task_id, _ in seeds | reached}
+    return [
+        instance
+        for instance in changes.instances(run, task_ids)
+        if {(instance.task_id, instance.map_index), (instance.task_id, None)} & (seeds | reached)
+    ]
+
+
+def instances_of(changes: RunChanges, run: Run, task: TaskRef) -> list[Instance]:
+    """Raises NotFound where the run has no such task, or the task no such map index."""
+    found = changes.instances(run, [task.task_id])
+    if not found:
+        refuse_unknown_tasks(known_shape(changes, run.dag_id, run), [task.task_id])
+        raise NotFound(
+            f"Run {run.run_id!r} has no instance of task {task.task_id!r}.", task_ids=[task.task_id]
+        )
+    if task.map_index is None:
+        return found
+    one = [instance for instance in found if instance.map_index == task.map_index]
+    if not one:
+        raise NotFound(
+            f"Task {task.task_id!r} of run {run.run_id!r} has no map index {task.map_index}.",
+            task_ids=[task.task_id],
+        )
+    return one
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What `run_task_instance` is asked for."""
+
+    dag_id: str
+    run_id: str | None
+    tasks: Sequence[str]
+    regex: str | None
+    conf: str | None
+    execution_date: str | None
+
+
+def run_selected(call: Call, selection: Selection) -> tuple[Run, list[str]]:
+    """Create a run in which the selected tasks alone run. Answers it and their ids."""
+    identity, dag_id = call.services.host.identity, selection.dag_id
+    require_dags(identity, call.rule, call.user, [dag_id])
+    require_dags(identity, EDIT_TASKS, call.user, [dag_id])
+    conf = parse_conf(selection.conf)
+    date = parse_date(selection.execution_date) or datetime.now(UTC)
+
+    def transaction(changes: RunChanges) -> tuple[Run, list[str]]:
+        runnable_dag(changes, dag_id)
+        shape = known_shape(changes, dag_id)
+        selected = partial_runs.selected_tasks(shape, selection.tasks, selection.regex)
+        ends = partial_runs.ends(shape, selected)
+        run = changes.create(NewRun(dag_id, selection.run_id, date, conf, call.user.name, ends=ends))
+        names = sorted(selected)
+        details = {"run_id": run.run_id, "tasks": names}
+        changes.audit(AuditEntry("xtended.run_task_instance", call.user, (dag_id,), details))
+        return run, names
+
+    return call.services.host.runs.change(transaction)
+
+
+def parse_conf(text: str | None) -> Mapping[str, Any]:
+    """A run's conf, from JSON. Raises BadRequest."""
+    if text is None or not text.strip():
+        return {}
+    try:
+        conf = json.loads(text)
+    except ValueError as error:
+        raise BadRequest(f"conf is not JSON: {error}.") from None
+    if not isinstance(conf, dict):
+        raise BadRequest("conf must be a JSON object.")
+    return conf
+
+
+def _names(instances: Sequence[Instance]) -> list[str]:
+    return [name(instance) for instance in instances]
+
+
+def name(instance: Instance) -> str:
+    """A task's id, with the map index of a mapped one."""
+    return instance.task_id if instance.map_index < 0 else f"{instance.task_id}[{instance.map_index}]"

@@ -1,0 +1,1 @@
+"""Run control on an Airflow whose scheduler runs real tasks."""

@@ -1,0 +1,141 @@
+"""The DAGs of the run-control tests: every task leaves its name in the file of its run when it starts."""
+
+import os
+import pathlib
+import subprocess
+import sys
+import time
+from datetime import timedelta
+
+try:
+    from airflow.sdk import DAG, Param, TaskGroup, task
+    from airflow.sdk.exceptions import AirflowSkipException
+except ImportError:
+    from airflow import DAG
+    from airflow.decorators import task
+    from airflow.exceptions import AirflowSkipException
+    from airflow.models.param import Param
+    from airflow.utils.task_group import TaskGroup
+
+from airflow.providers.standard.operators.bash import BashOperator
+from airflow.providers.standard.operators.empty import EmptyOperator
+from airflow.providers.standard.operators.python import PythonOperator
+from airflow.providers.standard.sensors.date_time import DateTimeSensorAsync
+
+MARKS = pathlib.Path(os.environ.get("XTENDED_TEST_MARKS", "/nonexistent"))
+
+
+def mark(run_id, name):
+    with (MARKS / run_id).open("a") as file:
+        file.write(name + "\n")
+
+
+def work(name, run_id, conf):
+    mark(run_id, name)
+    if name in conf.get("fail", []) and not (MARKS / f"{run_id}.mended").exists():
+        raise RuntimeError(f"{name} was told to fail")
+    if name in conf.get("skip", []):
+        raise AirflowSkipException(f"{name} was told to skip")
+    time.sleep(conf.get("sleep", 0))
+
+
+def step(name, **options):
+    def run(run_id, dag_run, ti):
+        label = name if ti.map_index < 0 else f"{name}[{ti.map_index}]"
+        work(label, run_id, dag_run.conf or {})
+
+    return PythonOperator(task_id=name, python_callable=run, **options)
+
+
+with DAG("diamond", schedule=None, params={"size": Param(1, type="integer")}):
+    left, right = step("left"), step("right")
+    step("top") >> [left, right] >> step("bottom") >> EmptyOperator(task_id="end")
+
+with DAG("chain", schedule=None):
+    step("a") >> step("b") >> step("c")
+
+with DAG("rules", schedule=None):
+    first, second = step("first"), step("second")
+    for rule in (
+        "all_success",
+        "all_failed",
+        "all_done",
+        "one_success",
+        "one_failed",
+        "one_done",
+        "none_failed",
+        "none_failed_min_one_success",
+        "none_skipped",
+        "all_skipped",
+        "always",
+        "all_done_min_one_success",
+    ):
+        [first, second] >> step(rule, trigger_rule=rule)
+
+with DAG("branching", schedule=None):
+
+    @task.branch
+    def decide():
+        from airflow.sdk import get_current_context
+
+        mark(get_current_context()["run_id"], "decide")
+        return "yes"
+
+    choice = decide()
+    yes, no = step("yes"), step("no")
+    choice >> [yes, no] >> step("after", trigger_rule="none_failed_min_one_success")
+
+with DAG("mapping", schedule=None):
+
+    @task
+    def numbers(run_id=None):
+        mark(run_id, "numbers")
+        return [0, 1, 2]
+
+    @task
+    def each(number, run_id=None, dag_run=None, ti=None):
+        work(f"each[{ti.map_index}]", run_id, dag_run.conf or {})
+        return number
+
+    @task
+    def total(found, run_id=None):
+        mark(run_id, "total")
+
+    total(each.expand(number=numbers()))
+
+    @task
+    def fixed(number, run_id=None, ti=None):
+        mark(run_id, f"fixed[{ti.map_index}]")
+
+    fixed.expand(number=[10, 20])
+
+with DAG("grouped", schedule=None):
+    with TaskGroup("etl") as etl:
+        step("extract") >> step("load")
+    step("before") >> etl >> step("report")
+
+with DAG("retried", schedule=None):
+    step("stubborn", retries=5, retry_delay=timedelta(seconds=300))
+
+with DAG("deferred", schedule=None):
+    DateTimeSensorAsync(task_id="sleeper", target_time="2100-01-01T00:00:00+00:00") >> step("later")
+
+with DAG("torn", schedule=None):
+    up = step("up").as_setup()
+    down = step("down").as_teardown(setups=up)
+    up >> step("inside") >> down
+
+with DAG("long", schedule=None):
+    BashOperator(task_id="bash", bash_command='echo bash >> "$XTENDED_TEST_MARKS/{{ run_id }}"; sleep 300')
+
+    class Stubborn(PythonOperator):
+        """Starts a process of its own, and says so when it is killed."""
+
+        def on_kill(self):
+            mark(os.environ["AIRFLOW_CTX_DAG_RUN_ID"], "on_kill")
+
+    def sleep(run_id):
+        mark(run_id, "python")
+        subprocess.run([sys.executable, "-c", "import time; time.sleep(300)"], check=False)
+
+    Stubborn(task_id="python", python_callable=sleep)
