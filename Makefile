@@ -34,10 +34,11 @@ test: $(HOSTS:%=.venv/%/.dev) .venv/tools/.done ## Run the tests
 		echo "Tests on $$host"; .venv/$$host/bin/python -m pytest $(ARGS) || failed=1; \
 	done; exit $$failed
 
-lint: .venv/airflow3/.dev .venv/tools/.done node_modules/.done ## Check style, types, layers and the spec
+lint: .venv/airflow3/.dev .venv/airflow2/.dev .venv/tools/.done node_modules/.done ## Check style, types, layers and the spec
 	$(TOOLS)/ruff check .
 	$(TOOLS)/ruff format --check .
 	.venv/airflow3/bin/mypy
+	MYPYPATH=src .venv/airflow2/bin/mypy src/xtended/airflow_host/airflow2/*.py src/xtended/wsgi.py
 	PYTHONPATH=src $(TOOLS)/lint-imports --no-cache
 	$(TOOLS)/openapi-spec-validator $(SPEC)
 	PATH="$(CURDIR)/$(TOOLS):$$PATH" node_modules/.bin/redocly lint $(SPEC)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -23,7 +22,7 @@ from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from xtended.access import Rule, admit, missing_credentials
+from xtended.access import Rule, admit
 from xtended.airflow_host.base import (
     BasicCredentials,
     BearerCredentials,
@@ -40,14 +39,19 @@ from xtended.api import (
     problem_answer,
     read_operations,
 )
-from xtended.problems import MEDIA_TYPE, BadRequest, Problem, TooLarge, problem_body
-from xtended.services import MEGABYTE, Services
+from xtended.binding import (
+    FORM_OVERHEAD,
+    bind,
+    body_too_large,
+    refusal,
+    served_spec,
+    text_field_too_large,
+    utf8,
+)
+from xtended.problems import BadRequest, Problem
+from xtended.services import Services
 
 log = logging.getLogger(__name__)
-
-# What a multipart request carries beside its file: boundaries, headers, the other fields.
-FORM_OVERHEAD = 2 * MEGABYTE
-TITLES = {404: "Not found", 405: "Method not allowed", 415: "Media type not supported", 500: "Internal error"}
 
 
 class UriParser(FormBooleans, OpenAPIURIParser):
@@ -64,16 +68,7 @@ class _Bound(Resolver):
 
     def resolve(self, operation: Any) -> Resolution:
         operation_id = operation.operation_id
-        return Resolution(_bind(self._operations[operation_id], self._services), operation_id)
-
-
-def _bind(operation: Operation, services: Services) -> Callable[..., Answer]:
-    def run(token_info: Mapping[str, Any] | None = None, user: Any = None, **arguments: Any) -> Answer:
-        del user  # Connexion's copy of token_info["sub"]
-        caller = token_info["caller"] if token_info else None
-        return operation(services, caller, {name: _neutral(value) for name, value in arguments.items()})
-
-    return run
+        return Resolution(bind(self._operations[operation_id], self._services, _neutral), operation_id)
 
 
 def _neutral(value: Any) -> Any:
@@ -88,8 +83,7 @@ class _Gate:
         self._operations = operations
 
     async def basic(self, username: str, password: str, request: ConnexionRequest) -> Mapping[str, Any]:
-        # Connexion decodes the header as Latin-1; clients send UTF-8 (RFC 7617).
-        return await self._admit(BasicCredentials(_utf8(username), _utf8(password)), request)
+        return await self._admit(BasicCredentials(utf8(username), utf8(password)), request)
 
     async def bearer(self, token: str, request: ConnexionRequest) -> Mapping[str, Any]:
         return await self._admit(BearerCredentials(token), request)
@@ -107,13 +101,6 @@ class _Gate:
     def _rule(self, request: ConnexionRequest) -> Rule:
         routing = request.scope["extensions"]["connexion_routing"]
         return self._operations[routing["operation_id"]].rule
-
-
-def _utf8(text: str) -> str:
-    try:
-        return text.encode("latin-1").decode("utf-8")
-    except UnicodeError:
-        return text
 
 
 class _BodyLimit:
@@ -135,9 +122,7 @@ class _BodyLimit:
             message = await receive()
             taken += len(message.get("body", b""))
             if taken > limit:
-                raise TooLarge(
-                    f"The request is larger than {limit // MEGABYTE} MB ([xtended_api] max_file_mb)."
-                )
+                raise body_too_large(limit)
             return message
 
         await self._app(scope, counted, send)
@@ -153,7 +138,7 @@ def create_app(services: Services) -> FastAPI:
     connexion_app = AsyncApp("xtended", uri_parser_class=UriParser)
     gate = _Gate(services, operations)
     connexion_app.add_api(
-        _secured(spec, services.host.identity.session_cookie),
+        served_spec(spec, services.host.identity.session_cookie),
         base_path="",
         resolver=_Bound(services, operations),
         strict_validation=True,
@@ -174,12 +159,6 @@ def create_app(services: Services) -> FastAPI:
     app = FastAPI(lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
     app.mount("/", _BodyLimit(connexion_app, services.max_file_bytes + FORM_OVERHEAD))
     return app
-
-
-def _secured(spec: Mapping[str, Any], session_cookie: str) -> dict[str, Any]:
-    served = copy.deepcopy(dict(spec))
-    served["components"]["securitySchemes"]["session"]["name"] = session_cookie
-    return served
 
 
 def _security_map(gate: _Gate) -> dict[str, type]:
@@ -213,23 +192,16 @@ def _on_problem(_: ConnexionRequest, error: Exception) -> ConnexionResponse:
 def _on_refusal(request: ConnexionRequest, error: Exception) -> ConnexionResponse:
     """What Connexion or Starlette refuse: routing, missing credentials, validation."""
     status: int = getattr(error, "status", None) or getattr(error, "status_code", None) or 500
-    if status == 401:
-        return _response(problem_answer(missing_credentials(), {}))
     if status >= 500:
         return _on_error(request, error)
-    title = TITLES.get(status, BadRequest.title)
-    kind = title.lower().replace(" ", "-")
-    body = problem_body(status, kind, title, str(getattr(error, "detail", None) or title))
-    headers = dict(getattr(error, "headers", None) or {})
-    return _response((body, status, {**headers, "Content-Type": MEDIA_TYPE}))
+    return _response(refusal(status, getattr(error, "detail", None), getattr(error, "headers", None)))
 
 
 def _on_bad_form(_: ConnexionRequest, error: Exception) -> ConnexionResponse:
     message = str(getattr(error, "message", "malformed form"))
     # Starlette tells a text part that is too large from a malformed one in words alone.
     if "exceeded maximum size" in message:
-        too_large = TooLarge("A text field is larger than 1 MB; send the code as a file, with deploy_dag.")
-        return _response(problem_answer(too_large, {}))
+        return _response(problem_answer(text_field_too_large(), {}))
     return _response(problem_answer(BadRequest(f"The form can't be read: {message}"), {}))
 
 

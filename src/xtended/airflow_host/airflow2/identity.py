@@ -40,7 +40,8 @@ class WebserverIdentity:
 
     @property
     def session_cookie(self) -> str:
-        return str(current_app.config["SESSION_COOKIE_NAME"])
+        # Without an application, where plugins are only listed, the name is of no use.
+        return str(current_app.config["SESSION_COOKIE_NAME"]) if current_app else "session"
 
     def authenticate(self, credentials: Credentials) -> User | None:
         if not isinstance(credentials, BasicCredentials):

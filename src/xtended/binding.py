@@ -1,0 +1,70 @@
+"""What both bindings of the contract, to Connexion 3 and to Connexion 2, do alike."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from xtended.access import missing_credentials
+from xtended.api import Answer, Operation, internal_error, problem_answer
+from xtended.problems import MEDIA_TYPE, BadRequest, TooLarge, problem_body
+from xtended.services import MEGABYTE, Services
+
+FORM_OVERHEAD = 2 * MEGABYTE
+"""Bytes that a multipart request carries beside its file: boundaries, headers, the other fields."""
+
+MAX_TEXT_FIELD = MEGABYTE
+"""Bytes of one text field of a form: what Starlette takes at most."""
+
+TITLES = {404: "Not found", 405: "Method not allowed", 415: "Media type not supported", 500: "Internal error"}
+
+
+def bind(operation: Operation, services: Services, neutral: Callable[[Any], Any]) -> Callable[..., Answer]:
+    """What Connexion calls: runs the operation's handler with one mount's services.
+
+    `neutral` turns a value that the web framework brought, such as a file, into one that handlers know.
+    """
+
+    def run(token_info: Mapping[str, Any] | None = None, user: Any = None, **arguments: Any) -> Answer:
+        del user  # Connexion's copy of token_info["sub"]
+        caller = token_info["caller"] if token_info else None
+        return operation(services, caller, {name: neutral(value) for name, value in arguments.items()})
+
+    return run
+
+
+def served_spec(spec: Mapping[str, Any], session_cookie: str) -> dict[str, Any]:
+    """The spec as this host serves it: with the name of its own session cookie."""
+    served = copy.deepcopy(dict(spec))
+    served["components"]["securitySchemes"]["session"]["name"] = session_cookie
+    return served
+
+
+def utf8(text: str) -> str:
+    """Credentials as clients send them (RFC 7617): Connexion decodes the header as Latin-1."""
+    try:
+        return text.encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        return text
+
+
+def refusal(status: int, detail: Any, headers: Mapping[str, str] | None) -> Answer:
+    """What Connexion or the web framework refuse by themselves: routing, missing credentials, validation."""
+    if status == 401:
+        return problem_answer(missing_credentials(), {})
+    if status >= 500:
+        return internal_error({})
+    title = TITLES.get(status, BadRequest.title)
+    kind = title.lower().replace(" ", "-")
+    body = problem_body(status, kind, title, str(detail or title))
+    return body, status, {**(headers or {}), "Content-Type": MEDIA_TYPE}
+
+
+def body_too_large(limit: int) -> TooLarge:
+    return TooLarge(f"The request is larger than {limit // MEGABYTE} MB ([xtended_api] max_file_mb).")
+
+
+def text_field_too_large() -> TooLarge:
+    limit = MAX_TEXT_FIELD // MEGABYTE
+    return TooLarge(f"A text field is larger than {limit} MB; send the code as a file, with deploy_dag.")

@@ -1,0 +1,286 @@
+"""The contract as a Flask blueprint: Connexion 2, mounted in Airflow 2's webserver."""
+
+from __future__ import annotations
+
+import functools
+import io
+import json
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+from connexion.apis.flask_api import FlaskApi
+from connexion.decorators.uri_parsing import OpenAPIURIParser
+from connexion.decorators.validation import (
+    ParameterValidator,
+    RequestBodyValidator,
+    TypeValidationError,
+    coerce_type,
+)
+from connexion.exceptions import BadRequestProblem, ProblemException, UnsupportedMediaTypeProblem
+from connexion.resolver import Resolution, Resolver
+from connexion.security import FlaskSecurityHandlerFactory
+from flask import Blueprint, Response, request
+from flask.globals import request_ctx
+from flask.sessions import NullSession
+from jsonschema import ValidationError
+from werkzeug.datastructures import FileStorage
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, RequestEntityTooLarge
+
+from xtended.access import admit
+from xtended.airflow_host.base import (
+    BasicCredentials,
+    BearerCredentials,
+    Credentials,
+    SessionCredentials,
+)
+from xtended.api import (
+    METHODS,
+    PREFIX,
+    Answer,
+    FormBooleans,
+    Operation,
+    Upload,
+    internal_error,
+    load_spec,
+    problem_answer,
+    read_operations,
+)
+from xtended.binding import (
+    FORM_OVERHEAD,
+    MAX_TEXT_FIELD,
+    bind,
+    body_too_large,
+    refusal,
+    served_spec,
+    text_field_too_large,
+    utf8,
+)
+from xtended.problems import Problem
+from xtended.services import Services
+
+log = logging.getLogger(__name__)
+
+ROUTED = (*(method.upper() for method in METHODS), "OPTIONS", "TRACE")
+
+
+class UriParser(FormBooleans, OpenAPIURIParser):
+    """Connexion's own parser, which takes booleans as people write them."""
+
+
+class _Bound(Resolver):
+    """Resolves each operation to a function that runs its handler with this mount's services."""
+
+    def __init__(self, services: Services, operations: Mapping[str, Operation]) -> None:
+        super().__init__()
+        self._services = services
+        self._operations = operations
+
+    def resolve(self, operation: Any) -> Resolution:
+        operation_id = operation.operation_id
+        answer = bind(self._operations[operation_id], self._services, _neutral)
+
+        def run(**arguments: Any) -> Response:
+            if not operation.request_body:
+                # Connexion 2 passes an empty one to whoever takes all arguments.
+                arguments.pop("body", None)
+            return _response(answer(**arguments))
+
+        # Flask's own answer to OPTIONS would name every method that the route of unknown paths takes.
+        vars(run)["provide_automatic_options"] = False
+        return Resolution(run, operation_id)
+
+
+def _neutral(value: Any) -> Any:
+    return (
+        Upload(value.filename or "", cast(BinaryIO, value.stream))
+        if isinstance(value, FileStorage)
+        else value
+    )
+
+
+class _Gate(FlaskSecurityHandlerFactory):
+    """The security functions of the spec's schemes, for one mount."""
+
+    def __init__(self, services: Services, operations: Mapping[str, Operation]) -> None:
+        super().__init__(pass_context_arg_name=None)
+        self._services = services
+        self._operations = operations
+
+    def get_basicinfo_func(self, security_definition: Mapping[str, Any]) -> Callable[..., Any]:
+        return lambda username, password: self._admit(BasicCredentials(utf8(username), utf8(password)))
+
+    def get_bearerinfo_func(self, security_definition: Mapping[str, Any]) -> Callable[..., Any]:
+        return lambda token: self._admit(BearerCredentials(token))
+
+    def get_apikeyinfo_func(self, security_definition: Mapping[str, Any]) -> Callable[..., Any]:
+        return lambda cookie: self._admit(SessionCredentials(cookie))
+
+    def _admit(self, credentials: Credentials) -> Mapping[str, Any]:
+        rule = self._operations[(request.endpoint or "").rpartition(".")[2]].rule
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        caller = admit(self._services.host.identity, rule, credentials, request.method, headers)
+        return {"sub": caller.name, "caller": caller}
+
+
+class _Parameters(ParameterValidator):
+    @staticmethod
+    def validate_parameter(*arguments: Any, **named: Any) -> str | None:
+        error: str | None = ParameterValidator.validate_parameter(*arguments, **named)
+        # The other lines repeat the schema and all that was sent.
+        return error.partition("\n")[0] if error else error
+
+
+class _Form(RequestBodyValidator):
+    """Connexion 2's own takes whatever is no form for an empty one, or fails on it."""
+
+    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def checked(connexion_request: Any) -> Any:
+            self._check(connexion_request)
+            return function(connexion_request)
+
+        return checked
+
+    def _check(self, connexion_request: Any) -> None:
+        if request.mimetype not in self.consumes and (request.mimetype or request.content_length):
+            raise UnsupportedMediaTypeProblem(
+                detail=f"Invalid Content-type ({request.mimetype}), expected {', '.join(self.consumes)}"
+            )
+        properties = self.schema.get("properties", {})
+        sent = {**connexion_request.form, **dict.fromkeys(connexion_request.files, "")}
+        try:
+            typed = {
+                name: coerce_type(properties[name], value, "requestBody", name)
+                if name in properties
+                else value
+                for name, value in sent.items()
+            }
+            self.validator.validate(typed)
+        except TypeValidationError as error:
+            raise BadRequestProblem(detail=str(error)) from None
+        except ValidationError as error:
+            raise BadRequestProblem(detail=error.message + self._error_path_message(error)) from None
+
+
+class _Counted(io.RawIOBase):
+    """A request body that refuses to go on past its limit: it need not say how long it is."""
+
+    def __init__(self, stream: Any, limit: int) -> None:
+        self._stream = stream
+        self._limit = limit
+        self._taken = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._stream.read(len(buffer))
+        self._taken += len(data)
+        if self._taken > self._limit:
+            raise body_too_large(self._limit)
+        buffer[: len(data)] = data
+        return len(data)
+
+
+def create_blueprint(services: Services, swagger_ui: Path | None) -> Blueprint:
+    """The mountable API. Raises SpecError where the spec can't be served safely.
+
+    `swagger_ui` is the folder of Swagger UI's files; None where it is not wanted.
+    """
+    spec = load_spec()
+    operations = read_operations(spec)
+
+    class Api(FlaskApi):
+        @staticmethod
+        def make_security_handler_factory(pass_context_arg_name: str | None) -> _Gate:
+            return _Gate(services, operations)
+
+    blueprint: Blueprint = Api(
+        served_spec(spec, services.host.identity.session_cookie),
+        base_path=PREFIX,
+        resolver=_Bound(services, operations),
+        strict_validation=True,
+        validator_map={"parameter": _Parameters, "body": _Form},
+        options={
+            "uri_parser_class": UriParser,
+            "swagger_ui": swagger_ui is not None,
+            **({"swagger_path": str(swagger_ui)} if swagger_ui else {}),
+        },
+    ).blueprint
+    _add_refusals(blueprint, spec)
+    limit = services.max_file_bytes + FORM_OVERHEAD
+
+    @blueprint.before_request
+    def bound_the_body() -> None:
+        # A body that is announced as too large is refused before any of it is read.
+        if (request.content_length or 0) > limit:
+            raise body_too_large(limit)
+        request.environ["wsgi.input"] = _Counted(request.environ["wsgi.input"], limit)
+        request.max_form_memory_size = MAX_TEXT_FIELD
+
+    @blueprint.after_request
+    def keep_no_session(response: Response) -> Response:
+        # As Airflow does for its own API: a script that logs in by a header leaves no session behind.
+        request_ctx.session = NullSession()
+        return response
+
+    @blueprint.record_once
+    def on_mount(state: Any) -> None:
+        services.parser.warm()
+
+    return blueprint
+
+
+def _add_refusals(blueprint: Blueprint, spec: Mapping[str, Any]) -> None:
+    """Answer with problems what Airflow would answer with its own pages."""
+    for kind, handler in _ERROR_HANDLERS.items():
+        blueprint.register_error_handler(kind, handler)
+
+    # Routing errors are the application's, and its handlers are Airflow's, unless a route of ours takes them.
+    @blueprint.route("/", methods=ROUTED, provide_automatic_options=False)
+    @blueprint.route("/<path:path>", methods=ROUTED, provide_automatic_options=False)
+    def unknown(path: str = "") -> Response:
+        allowed = [method.upper() for method in spec["paths"].get(f"/{path}", ()) if method in METHODS]
+        if not allowed:
+            return _on_http_error(NotFound())
+        if request.method == "OPTIONS":
+            return Response(headers={"Allow": ", ".join(allowed)})
+        return _on_http_error(MethodNotAllowed(allowed))
+
+
+def _response(answer: Answer) -> Response:
+    body, status, headers = answer
+    return Response(json.dumps(body), status, headers)
+
+
+def _on_problem(error: Problem) -> Response:
+    return _response(problem_answer(error, {}))
+
+
+def _on_refusal(error: ProblemException) -> Response:
+    return _response(refusal(error.status, error.detail, error.headers))
+
+
+def _on_http_error(error: HTTPException) -> Response:
+    if isinstance(error, RequestEntityTooLarge):
+        return _on_problem(text_field_too_large())
+    if error.code is not None and error.code < 400:
+        return error.get_response()  # type: ignore[return-value]
+    headers = dict(error.get_headers())
+    headers.pop("Content-Type", None)
+    return _response(refusal(error.code or 500, error.name, headers))
+
+
+def _on_error(error: Exception) -> Response:
+    log.error("A request failed before it reached its operation", exc_info=error)
+    return _response(internal_error({}))
+
+
+_ERROR_HANDLERS: Mapping[type[Exception], Callable[[Any], Response]] = {
+    Problem: _on_problem,
+    ProblemException: _on_refusal,
+    HTTPException: _on_http_error,
+    Exception: _on_error,
+}
