@@ -17,7 +17,7 @@ from typing import Any, Literal, cast, get_args
 from urllib.parse import urlsplit
 
 from xtended.airflow_host.base import Credentials, Identity, Method, SessionCredentials, User
-from xtended.problems import Forbidden, Unauthenticated
+from xtended.problems import Forbidden, MethodNotAllowed, Unauthenticated
 
 Scope = Literal["open", "authenticated", "all", "each"]
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -71,10 +71,15 @@ def admit(
     http_method: str,
     headers: Mapping[str, str],
 ) -> User:
-    """The caller, where the rule lets them in. Raises Unauthenticated or Forbidden. May block.
+    """The caller, where the rule lets them in. Raises Unauthenticated, Forbidden or MethodNotAllowed.
 
-    `headers` are the request's, by lower-case name.
+    May block. `headers` are the request's, by lower-case name.
     """
+    if http_method.upper() == "HEAD" and rule.method != "GET":
+        # Web frameworks answer HEAD with the handler of GET, and the older GET forms change things.
+        raise MethodNotAllowed(
+            "HEAD is for reading, and this operation changes something.", headers={"Allow": "GET"}
+        )
     if isinstance(credentials, SessionCredentials) and http_method.upper() not in SAFE_METHODS:
         _require_same_origin(headers)
     user = identity.authenticate(credentials)

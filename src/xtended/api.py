@@ -14,7 +14,7 @@ import yaml
 
 from xtended.access import Rule, RuleError, missing_credentials
 from xtended.airflow_host.base import User
-from xtended.problems import MEDIA_TYPE, Problem, problem_body
+from xtended.problems import MEDIA_TYPE, BadRequest, Problem, problem_body
 from xtended.services import Services
 from xtended.settings import parse_boolean
 
@@ -58,11 +58,14 @@ class Operation:
     rule: Rule
     handler: Callable[..., Mapping[str, Any]]
     successor: str | None
+    files: frozenset[str] = frozenset()
+    """Fields of its form that are files."""
 
     def __call__(self, services: Services, user: User | None, arguments: Mapping[str, Any]) -> Answer:
         """Run the handler; a Problem that it raises becomes the answer."""
         headers = self.headers()
         try:
+            self._refuse_text_for_files(arguments.get("body"))
             if self.rule.scope == "open":
                 result = self.handler(services, **arguments)
             elif user is None:
@@ -76,6 +79,11 @@ class Operation:
             log.exception("Operation %s failed", self.id)
             return internal_error(headers)
         return result, 200, {**headers, "Content-Type": "application/json"}
+
+    def _refuse_text_for_files(self, form: Any) -> None:
+        # To the schema a file is a string like any other, so Connexion takes a text field for it.
+        for name in sorted(self.files.intersection(form or ())):
+            raise BadRequest(f"{name} must be sent as a file, with a file name.")
 
     def headers(self) -> dict[str, str]:
         """What a deprecated form announces, on every answer."""
@@ -132,11 +140,17 @@ def read_operations(spec: Mapping[str, Any]) -> dict[str, Operation]:
             if declared.get("deprecated") and not declared.get("x-successor"):
                 wrong.append(f"{where}: deprecated without x-successor")
             found[operation_id] = Operation(
-                operation_id, path, method, rule, handler, declared.get("x-successor")
+                operation_id, path, method, rule, handler, declared.get("x-successor"), _files(declared)
             )
     if wrong:
         raise SpecError("; ".join(wrong))
     return found
+
+
+def _files(declared: Mapping[str, Any]) -> frozenset[str]:
+    content = declared.get("requestBody", {}).get("content", {})
+    fields = content.get("multipart/form-data", {}).get("schema", {}).get("properties", {})
+    return frozenset(name for name, schema in fields.items() if schema.get("format") == "binary")
 
 
 def _handler(module_name: str | None, name: str) -> Callable[..., Mapping[str, Any]]:

@@ -116,6 +116,9 @@ class _BodyLimit:
         # A body that is announced as too large is refused at its first byte.
         announced = int(headers.get("content-length") or 0)
         taken = announced if announced > limit else 0
+        if "transfer-encoding" in headers:
+            # Connexion takes a body whose length is not announced for no body.
+            scope = {**scope, "headers": [*scope["headers"], (b"content-length", b"%d" % limit)]}
 
         async def counted() -> Message:
             nonlocal taken

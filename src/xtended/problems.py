@@ -8,6 +8,7 @@
     +-- Forbidden 403
     |   +-- OutboundRefused
     +-- NotFound 404
+    +-- MethodNotAllowed 405
     +-- Conflict 409
     |   +-- FileExists
     |   +-- DagOwnedElsewhere
@@ -91,6 +92,10 @@ class OutboundRefused(Forbidden):
 
 class NotFound(Problem):
     status, kind, title = 404, "not-found", "Not found"
+
+
+class MethodNotAllowed(Problem):
+    status, kind, title = 405, "method-not-allowed", "Method not allowed"
 
 
 class Conflict(Problem):

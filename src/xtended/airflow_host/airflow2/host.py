@@ -14,6 +14,8 @@ from xtended.airflow_host.airflow2.identity import WebserverIdentity
 from xtended.airflow_host.airflow2.publish import DagTransaction
 from xtended.airflow_host.base import Catalogue, Identity, Transaction, Versions
 from xtended.airflow_host.installation import Installation
+from xtended.airflow_host.runs import Runs
+from xtended.problems import Unavailable
 
 
 class Airflow2Host(Installation):
@@ -26,6 +28,10 @@ class Airflow2Host(Installation):
     @cached_property
     def catalogue(self) -> Catalogue:
         return DagCatalogue()
+
+    @property
+    def runs(self) -> Runs:
+        raise Unavailable("Runs can't be controlled on Airflow 2.11 yet.")
 
     def dag_folder(self) -> Path:
         return folder.dag_folder()
