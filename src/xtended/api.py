@@ -147,6 +147,14 @@ def read_operations(spec: Mapping[str, Any]) -> dict[str, Operation]:
     return found
 
 
+def methods_by_path(operations: Mapping[str, Operation]) -> dict[str, list[str]]:
+    """The methods, in upper case, that each path takes."""
+    found: dict[str, list[str]] = {}
+    for operation in operations.values():
+        found.setdefault(operation.path, []).append(operation.method.upper())
+    return found
+
+
 def _files(declared: Mapping[str, Any]) -> frozenset[str]:
     content = declared.get("requestBody", {}).get("content", {})
     fields = content.get("multipart/form-data", {}).get("schema", {}).get("properties", {})

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 from connexion import AsyncApp
@@ -36,6 +37,7 @@ from xtended.api import (
     Upload,
     internal_error,
     load_spec,
+    methods_by_path,
     problem_answer,
     read_operations,
 )
@@ -150,6 +152,7 @@ def create_app(services: Services) -> FastAPI:
     )
     for kind, handler in _ERROR_HANDLERS.items():
         connexion_app.add_error_handler(kind, handler)
+    connexion_app.add_error_handler(405, partial(_on_wrong_method, methods_by_path(operations)))
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -198,6 +201,15 @@ def _on_refusal(request: ConnexionRequest, error: Exception) -> ConnexionRespons
     if status >= 500:
         return _on_error(request, error)
     return _response(refusal(status, getattr(error, "detail", None), getattr(error, "headers", None)))
+
+
+def _on_wrong_method(
+    methods: Mapping[str, Collection[str]], request: ConnexionRequest, error: Exception
+) -> ConnexionResponse:
+    # Starlette names the methods of the first route alone, where each method of a path is a route.
+    path = request.scope["path"].removeprefix(request.scope["root_path"])
+    allowed = ", ".join(methods.get(path, ()))
+    return _response(refusal(405, getattr(error, "detail", None), {"Allow": allowed}))
 
 
 def _on_bad_form(_: ConnexionRequest, error: Exception) -> ConnexionResponse:

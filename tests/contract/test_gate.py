@@ -17,8 +17,8 @@ def bearer(server: Server) -> dict[str, str]:
 
 @pytest.fixture
 def session(server: Server) -> dict[str, str]:
-    token = server.airflow.token("admin", server.passwords["admin"])
-    return {"Cookie": f"{server.airflow.session_cookie}={token}"}
+    cookie = server.airflow.session("admin", server.passwords["admin"])
+    return {"Cookie": f"{server.airflow.session_cookie}={cookie}"}
 
 
 def refused(answer: httpx.Response) -> None:
@@ -30,8 +30,12 @@ def test_basic_login_with_a_unicode_password(server: Server) -> None:
     checks.success(server.client("user").get("/version"))
 
 
-def test_bearer_token(server: Server, bearer: dict[str, str]) -> None:
-    checks.success(server.client(None).get("/version", headers=bearer))
+def test_a_bearer_token_is_accepted_where_airflow_has_them(server: Server, bearer: dict[str, str]) -> None:
+    answer = server.client(None).get("/version", headers=bearer)
+    if server.airflow.has_bearer:
+        checks.success(answer)
+    else:
+        refused(answer)
 
 
 def test_session_cookie_reads(server: Server, session: dict[str, str]) -> None:
@@ -115,3 +119,18 @@ def test_unknown_paths_and_methods_are_problems(admin: httpx.Client) -> None:
     checks.problem(admin.get("/nothing_here"), 404, "not-found")
     checks.problem(admin.put("/version"), 405, "method-not-allowed")
     checks.problem(admin.patch("/deploy_dag"), 405, "method-not-allowed")
+
+
+def test_a_head_request_changes_nothing(server: Server, admin: httpx.Client) -> None:
+    (server.dags / "kept_from_head.txt").write_text("precious\n")
+    for path in ("/purge_dags", "/delete_dag?filename=kept_from_head.txt", "/refresh_all_dags"):
+        assert admin.head(path).status_code == 405
+    assert (server.dags / "kept_from_head.txt").read_text() == "precious\n"
+    assert admin.head("/version").status_code == 200
+
+
+def test_a_wrong_method_is_told_the_right_ones(admin: httpx.Client) -> None:
+    for path, methods in {"/purge_dags": {"GET", "POST"}, "/delete_dag": {"GET", "DELETE"}}.items():
+        answer = admin.patch(path)
+        checks.problem(answer, 405, "method-not-allowed")
+        assert set(answer.headers["allow"].replace(" ", "").split(",")) - {"HEAD", "OPTIONS"} == methods
