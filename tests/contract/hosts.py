@@ -5,6 +5,7 @@ The host is the Airflow that is installed beside the interpreter that runs the t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -48,7 +49,13 @@ class Airflow(Protocol):
     """Name of the argument of `Variable.get` that is answered where there is no such Variable."""
     hook_import: str
 
-    def token(self, user: str, password: str) -> str: ...
+    def token(self, user: str, password: str) -> str:
+        """A bearer token of Airflow; what would be one where it has none."""
+        ...
+
+    def session(self, user: str, password: str) -> str:
+        """The session cookie's value after a login to the UI."""
+        ...
 
     def dag(self, dag_id: str) -> DagState | None: ...
 
@@ -113,6 +120,9 @@ class Airflow3:
         answer = self._http.post("/auth/token", json={"username": user, "password": password})
         assert answer.status_code == 201, answer.text
         return str(answer.json()["access_token"])
+
+    def session(self, user: str, password: str) -> str:
+        return self.token(user, password)
 
     def dag(self, dag_id: str) -> DagState | None:
         answer = self._api.get(f"/dags/{dag_id}/details")
@@ -184,14 +194,125 @@ class Airflow3:
         return _read(self._api.get(path, params=query))
 
 
+class Airflow2:
+    kind = "airflow2"
+    dag_imports = "from airflow import DAG\nfrom airflow.decorators import dag, task\n"
+    has_bearer = False
+    session_cookie = "session"
+    variable_import = "from airflow.models import Variable"
+    variable_default = "default_var"
+    hook_import = "from airflow.hooks.base import BaseHook"
+    # It has no other auth manager.
+    fab_settings: Mapping[str, str] = {}
+
+    def __init__(self, url: str, user: str, password: str) -> None:
+        self._url = url
+        self._login = user, password
+        self._api = httpx.Client(
+            base_url=f"{url}/api/v1", timeout=60, auth=httpx.BasicAuth(user.encode(), password.encode())
+        )
+
+    def token(self, user: str, password: str) -> str:
+        return "airflow-2-has-none"
+
+    def session(self, user: str, password: str) -> str:
+        with httpx.Client(base_url=self._url, timeout=60) as browser:
+            found = re.search(r'name="csrf_token"[^>]* value="([^"]+)"', browser.get("/login/").text)
+            assert found, "the login page has no CSRF token"
+            form = {"csrf_token": found[1], "username": user, "password": password}
+            assert browser.post("/login/", data=form).headers["location"] != "/login/"
+            return str(browser.cookies[self.session_cookie])
+
+    def dag(self, dag_id: str) -> DagState | None:
+        answer = self._api.get(f"/dags/{dag_id}")
+        if answer.status_code == 404:
+            return None
+        found = _read(answer)
+        return DagState(paused=found["is_paused"], stale=not found["is_active"])
+
+    def tasks(self, dag_id: str) -> set[str]:
+        return {task["task_id"] for task in self._get(f"/dags/{dag_id}/tasks")["tasks"]}
+
+    def trigger(self, dag_id: str) -> str:
+        return str(_read(self._api.post(f"/dags/{dag_id}/dagRuns", json={}))["dag_run_id"])
+
+    def run_tasks(self, dag_id: str, run_id: str) -> set[str]:
+        found = self._get(f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances")
+        return {task["task_id"] for task in found["task_instances"]}
+
+    def delete_runs(self, dag_id: str) -> None:
+        for run in self._get(f"/dags/{dag_id}/dagRuns")["dag_runs"]:
+            answer = self._api.delete(f"/dags/{dag_id}/dagRuns/{run['dag_run_id']}")
+            assert answer.status_code == 204, answer.text
+
+    def import_errors(self) -> Mapping[str, str]:
+        found = self._get("/importErrors", limit=100)["import_errors"]
+        return {_below_dags(error["filename"]): error["stack_trace"] for error in found}
+
+    def audit(self, event: str | None = None) -> Sequence[AuditLine]:
+        query = {"event": event} if event else {}
+        found = self._get("/eventLogs", limit=100, order_by="-event_log_id", **query)
+        return [
+            AuditLine(
+                entry["event_log_id"], entry["event"], entry["dag_id"], entry["owner"], entry["extra"] or ""
+            )
+            for entry in found["event_logs"]
+        ]
+
+    def menu(self) -> Sequence[Mapping[str, Any]]:
+        # The UI makes an address of the name that a plugin gives: only its pages have it.
+        page = self._page("/home")
+        found = re.search(r"Xtended API<b.*?</ul>", page, re.DOTALL)
+        links = re.findall(r'<a href="([^"]+)"[^>]*>([^<]+)</a>', found[0]) if found else []
+        return [{"name": name.strip(), "category": "Xtended API", "href": href} for href, name in links]
+
+    def healthy(self) -> bool:
+        return httpx.get(f"{self._url}/api/v1/health").status_code == 200
+
+    def add_user(self, name: str, password: str, rights: Sequence[tuple[str, str]]) -> None:
+        actions = [
+            {"action": {"name": action}, "resource": {"name": resource}} for action, resource in rights
+        ]
+        fab = f"{self._url}/auth/fab/v1"
+        _read(self._api.post(f"{fab}/roles", json={"name": f"role of {name}", "actions": actions}))
+        about = {"username": name, "email": f"{name}@localhost", "first_name": name, "last_name": name}
+        roles = [{"name": f"role of {name}"}]
+        _read(self._api.post(f"{fab}/users", json={**about, "roles": roles, "password": password}))
+
+    def set_variable(self, key: str, value: str) -> None:
+        # Airflow 2 sets it again where it is there.
+        _read(self._api.post("/variables", json={"key": key, "value": value}))
+
+    def set_connection(self, conn_id: str, host: str) -> None:
+        about = {"connection_id": conn_id, "conn_type": "http", "host": host, "login": "x", "password": "y"}
+        _read(self._api.post("/connections", json=about))
+
+    def parse_requests(self, rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> set[str]:
+        return {_below_dags(row["fileloc"]) for row in rows["dag_priority_parsing_request"]}
+
+    def _page(self, path: str) -> str:
+        user, password = self._login
+        cookie = self.session(user, password)
+        answer = httpx.get(self._url + path, cookies={self.session_cookie: cookie}, timeout=60)
+        assert answer.status_code == 200, answer.text
+        return answer.text
+
+    def _get(self, path: str, **query: Any) -> Any:
+        return _read(self._api.get(path, params=query))
+
+
+def _below_dags(fileloc: str) -> str:
+    return fileloc.rpartition("/dags/")[2]
+
+
 def _read(answer: httpx.Response) -> Any:
     assert answer.is_success, f"{answer.request.method} {answer.request.url}: {answer.text}"
     return answer.json()
 
 
-HOSTS: Mapping[str, type[Airflow3]] = {"3": Airflow3}
+HOSTS: Mapping[str, type[Airflow3] | type[Airflow2]] = {"3": Airflow3, "2": Airflow2}
 
 
-def installed() -> type[Airflow3]:
+def installed() -> type[Airflow3] | type[Airflow2]:
     """The host that this interpreter's Airflow is."""
     return HOSTS[version("apache-airflow").split(".")[0]]

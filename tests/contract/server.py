@@ -39,7 +39,7 @@ class Server:
     home: Path
     process: subprocess.Popen[bytes]
     passwords: dict[str, str]
-    airflow: hosts.Airflow3
+    airflow: hosts.Airflow
     _clients: dict[str | None, httpx.Client] = field(default_factory=dict)
 
     @property

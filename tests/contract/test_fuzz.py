@@ -5,14 +5,18 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from contract import dag_files
 from contract import server as servers
+from contract.checks import success
 from contract.server import CHECKOUT, Server
 
+FUZZING = CHECKOUT / "tests" / "contract" / "fuzzing"
 EXAMPLES = 25
 SEED = 20261124
 
@@ -21,6 +25,9 @@ SEED = 20261124
 def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server of its own: among what is sent are purges and deletes."""
     running = servers.start(tmp_path_factory.mktemp("fuzzed"), {})
+    # The DAG that the examples of the contract name.
+    sent = {"dag_file": ("example_dag.py", dag_files.dag("example_dag"))}
+    success(running.admin.post("/deploy_dag", files=sent, data={"otf_sync": "y"}))
     yield running
     running.close()
 
@@ -40,15 +47,16 @@ def test_every_answer_is_one_that_the_contract_declares(
     done = subprocess.run(
         [
             schemathesis,
+            f"--config-file={FUZZING / 'schemathesis.toml'}",
             "run",
             f"{fuzzed.api}/openapi.json",
             "--checks=all",
             f"--max-examples={EXAMPLES}",
             f"--seed={SEED}",
             "--header",
-            f"Authorization: Bearer {fuzzed.airflow.token('admin', fuzzed.passwords['admin'])}",
+            f"Authorization: Basic {b64encode(('admin:' + fuzzed.passwords['admin']).encode()).decode()}",
         ],
-        cwd=tmp_path,
+        cwd=FUZZING,
         env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "NO_COLOR": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

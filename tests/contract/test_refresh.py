@@ -12,6 +12,7 @@ from contract.checks import problem, silent_about, success
 from contract.server import Server
 
 Send = Callable[..., httpx.Response]
+Deploy = Callable[..., httpx.Response]
 
 
 @pytest.fixture(params=["GET", "POST"])
@@ -146,3 +147,15 @@ def test_a_refresh_of_what_is_not_there_is_not_found(mixed: Server, send: Send, 
 def test_an_empty_folder_has_nothing_to_parse(empty_folder: Server, send: Send) -> None:
     body = success(send("/scan_dags", otf_sync="y"))
     assert (body["parsed"], body["failed"], body["dag_ids"]) == (0, [], [])
+
+
+def test_a_dag_that_two_files_define_stays_with_the_file_it_is_recorded_in(
+    empty_folder: Server, deploy: Deploy, name: str
+) -> None:
+    server = empty_folder
+    success(deploy(f"{name}_b.py", dag_files.dag(name, "recorded"), otf_sync="y"))
+    (server.dags / f"{name}_a.py").write_bytes(dag_files.dag(name, "claimed"))
+    body = success(server.admin.post("/scan_dags", params={"otf_sync": "y"}))
+    assert body["failed"] == [f"{name}_a.py"]
+    assert name in body["import_errors"][0]["message"]
+    assert server.airflow.tasks(name) == {"recorded"}
