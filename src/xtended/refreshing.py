@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from xtended.access import require_dags
@@ -43,17 +43,18 @@ def scan(call: Call, *, publish: bool) -> Scan:
     paths = [path for path in store.list() if path.endswith(DAG_SUFFIXES) and not store.ignored(path)]
     before = {path: store.stamp(path) for path in paths}
     files = _parse_all(call, paths)
+    owned = _with_owners(call, files)
     removed: list[str] = []
     with store.locked(), call.services.host.transaction() as transaction:
         if publish:
             # What was changed while it was being parsed has been published by whoever changed it.
-            transaction.publish([file for file in files if store.stamp(file.path) == before[file.path]])
+            transaction.publish([file for file in owned if store.stamp(file.path) == before[file.path]])
             removed = transaction.retire(_gone(call), keep=_defined(files))
         else:
             transaction.request_parse(paths)
         details = {"parsed": len(files), "published": publish}
         transaction.audit(AuditEntry("xtended.scan_dags", call.user, (), details))
-    return Scan(files, removed)
+    return Scan(_with_double_claims(files, owned), removed)
 
 
 def _gone(call: Call) -> set[str]:
@@ -64,6 +65,43 @@ def _gone(call: Call) -> set[str]:
     return {
         path for path in with_dags | catalogue.broken_files() if store.ignored(path) or not store.exists(path)
     }
+
+
+def _with_owners(call: Call, files: Sequence[ParsedFile]) -> Sequence[ParsedFile]:
+    """Each DAG in one file alone, as Airflow keeps one: the file that it is recorded in, else the first."""
+    claims: dict[str, list[str]] = {}
+    for file in files:
+        for dag in file.dags:
+            claims.setdefault(dag.dag_id, []).append(file.path)
+    known = call.services.host.catalogue.find(
+        [dag_id for dag_id, claimants in claims.items() if len(claimants) > 1]
+    )
+    owners = {
+        dag_id: known[dag_id].path if dag_id in known and known[dag_id].path in claimants else claimants[0]
+        for dag_id, claimants in claims.items()
+    }
+    return [
+        replace(file, dags=tuple(dag for dag in file.dags if owners[dag.dag_id] == file.path))
+        for file in files
+    ]
+
+
+def _with_double_claims(files: Sequence[ParsedFile], owned: Sequence[ParsedFile]) -> Sequence[ParsedFile]:
+    """The files as they were parsed, each DAG that another file was given being named as a problem."""
+    return [
+        replace(
+            file,
+            import_problems=(
+                *file.import_problems,
+                *(
+                    ImportProblem(file.path, None, f"DAG {dag.dag_id!r} is defined by another file too.")
+                    for dag in file.dags
+                    if dag not in kept.dags
+                ),
+            ),
+        )
+        for file, kept in zip(files, owned, strict=True)
+    ]
 
 
 def refresh(call: Call, dag_id: str) -> Scan:

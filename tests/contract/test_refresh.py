@@ -13,6 +13,7 @@ from contract.server import Server
 
 Send = Callable[..., httpx.Response]
 Deploy = Callable[..., httpx.Response]
+Deploy = Callable[..., httpx.Response]
 
 
 @pytest.fixture(params=["GET", "POST"])
