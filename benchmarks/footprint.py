@@ -1,0 +1,173 @@
+"""What the extension adds to the api-server: time to import, and memory, its own and its warm parser's."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+from deploys import CODE
+from latency import CHEAPEST_OF_AIRFLOW
+from measures import Row
+from server import CLONE, XTENDED, Airflow, clean_environment
+
+sys.path.insert(0, str(CLONE / "scripts"))
+from local_airflow.home import Home
+from local_airflow.processes import ProcessGroup
+
+TARGET_SECONDS = 0.3
+TARGET_MEGABYTES = 150
+IMPORTS = 7
+STARTS = 3
+REQUESTS = 50
+READY_SECONDS = 180
+SETTLE_SECONDS = 3
+MEGABYTE = 1024 * 1024
+
+HIDING = str(Path(__file__).parent / "without_extension")
+# Hidden from Airflow's own plugin manager, the extension is imported by hand, on top of a whole api-server.
+IMPORT = """
+import sys
+import time
+from airflow.api_fastapi.app import create_app
+create_app()
+if "xtended" in sys.modules:
+    sys.exit("The extension is not hidden: Airflow has imported it already.")
+began = time.perf_counter()
+import xtended.plugin
+print("SECONDS", time.perf_counter() - began)
+"""
+
+
+def import_time(home: Path) -> Row:
+    """Medians over fresh processes, the files in the operating system's cache."""
+    environment = {**clean_environment(home), "PYTHONPATH": HIDING}
+    seconds = []
+    for _ in range(IMPORTS):
+        done = subprocess.run(
+            [sys.executable, "-c", IMPORT], env=environment, capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            sys.exit(f"Importing the extension failed:\n{done.stderr}")
+        seconds.append(float(done.stdout.rpartition("SECONDS")[2]))
+    median = statistics.median(seconds)
+    return Row(
+        what="import time added to the api-server",
+        ours=f"{median:.2f} s",
+        other="-",
+        ratio="-",
+        target=f"<= {TARGET_SECONDS} s",
+        reached=median <= TARGET_SECONDS,
+    )
+
+
+def memory(home: Path) -> list[Row]:
+    """Proportional set sizes after the same requests, with and without the extension, by turns."""
+    without, with_it, parser = [], [], []
+    for _ in range(STARTS):
+        without.append(_sizes(home, extension=False)[0])
+        server, warm = _sizes(home, extension=True)
+        with_it.append(server)
+        parser.append(warm)
+    server_before, server_after = statistics.median(without), statistics.median(with_it)
+    warm_parser = statistics.median(parser)
+    added = server_after - server_before
+    return [
+        Row(
+            "memory of the api-server",
+            f"{server_after:.0f} MB",
+            f"without: {server_before:.0f} MB",
+            "-",
+            "-",
+            None,
+        ),
+        Row("memory of the warm parser", f"{warm_parser:.0f} MB", "-", "-", "-", None),
+        Row(
+            what="memory added, parser warm",
+            ours=f"{added + warm_parser:.0f} MB",
+            other="-",
+            ratio="-",
+            target=f"<= {TARGET_MEGABYTES} MB",
+            reached=added + warm_parser <= TARGET_MEGABYTES,
+        ),
+    ]
+
+
+def _sizes(home: Path, *, extension: bool) -> tuple[float, float]:
+    """Megabytes of the api-server's processes, and of the parser's."""
+    password = secrets.token_urlsafe(12)
+    environment = {**clean_environment(home), "ADMIN_PASSWORD": password}
+    if not extension:
+        environment["PYTHONPATH"] = HIDING
+    settings = Home(environment)
+    settings.passwords()
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    group = ProcessGroup(settings.variables(port), home / "logs")
+    try:
+        group.start("api-server", [sys.executable, "-m", "airflow", "api-server"])
+        _use(Airflow(f"http://127.0.0.1:{port}", home / "dags", password), extension)
+        time.sleep(SETTLE_SECONDS)
+        everything = {p.pid for p in psutil.Process(os.getpid()).children(recursive=True)}
+        parser = {pid for pid in everything | _detached_parsers(home) if _is_parser(pid)}
+        return _proportional(everything - parser), _proportional(parser)
+    finally:
+        group.stop(10)
+
+
+def _use(airflow: Airflow, extension: bool) -> None:
+    deadline = time.monotonic() + READY_SECONDS
+    while True:
+        try:
+            client = airflow.bearer()
+            break
+        except OSError:
+            if time.monotonic() > deadline:
+                sys.exit("The api-server does not answer.")
+            time.sleep(0.5)
+    # What is compared has to be what it is taken for.
+    expected = 200 if extension else 404
+    status = client.get(f"{XTENDED}/version").status
+    if status != expected:
+        sys.exit(
+            f"GET version answered {status}, not {expected}: is the extension hidden where it should be?"
+        )
+    for number in range(REQUESTS):
+        client.get(CHEAPEST_OF_AIRFLOW)
+        if extension:
+            client.get(f"{XTENDED}/version")
+            if number % 10 == 0:
+                answer = client.deploy("small.py", CODE.format(dag_id="small"), force="true", otf_sync="true")
+                if answer.status != 200:
+                    sys.exit(f"deploy_dag answered {answer.status}: {answer.body!r}")
+
+
+def _command(pid: int) -> str:
+    try:
+        return " ".join(psutil.Process(pid).cmdline())
+    except psutil.NoSuchProcess:
+        return ""
+
+
+def _is_parser(pid: int) -> bool:
+    return "xtended.dagparse" in _command(pid)
+
+
+def _detached_parsers(home: Path) -> set[int]:
+    return {pid for pid in psutil.pids() if _is_parser(pid) and str(home) in _command(pid)}
+
+
+def _proportional(pids: set[int]) -> float:
+    total = 0
+    for pid in pids:
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                total += int(line.split()[1]) * 1024
+    return total / MEGABYTE

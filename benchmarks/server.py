@@ -1,0 +1,131 @@
+"""A real Airflow to measure, started by scripts/run.py in a home of its own, and a client for it."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+CLONE = Path(__file__).resolve().parent.parent
+XTENDED = "/api/v1/xtended"
+QUIET_SECONDS = 10
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    body: bytes
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+class Client:
+    """One keep-alive connection, with one way to authenticate."""
+
+    def __init__(self, url: str, authorization: str) -> None:
+        address = urlsplit(url)
+        self._connection = HTTPConnection(address.hostname or "", address.port, timeout=120)
+        self._headers = {"Authorization": authorization}
+
+    def ask(self, method: str, path: str, body: bytes | None = None, content_type: str = "") -> Answer:
+        headers = {**self._headers, **({"Content-Type": content_type} if content_type else {})}
+        self._connection.request(method, path, body, headers)
+        response = self._connection.getresponse()
+        return Answer(response.status, response.read())
+
+    def get(self, path: str) -> Answer:
+        return self.ask("GET", path)
+
+    def post_json(self, path: str, value: Mapping[str, Any]) -> Answer:
+        return self.ask("POST", path, json.dumps(value).encode(), "application/json")
+
+    def deploy(self, name: str, code: str, **options: str) -> Answer:
+        """POST deploy_dag with a file and its options."""
+        boundary = uuid.uuid4().hex
+        parts = [(f'name="{key}"', value) for key, value in options.items()]
+        parts.append((f'name="dag_file"; filename="{name}"\r\nContent-Type: text/x-python', code))
+        form = "".join(
+            f"--{boundary}\r\nContent-Disposition: form-data; {head}\r\n\r\n{value}\r\n"
+            for head, value in parts
+        )
+        body = f"{form}--{boundary}--\r\n".encode()
+        return self.ask("POST", f"{XTENDED}/deploy_dag", body, f"multipart/form-data; boundary={boundary}")
+
+    def trigger(self, dag_id: str) -> Answer:
+        return self.post_json(f"/api/v2/dags/{dag_id}/dagRuns", {"logical_date": None})
+
+
+@dataclass(frozen=True)
+class Airflow:
+    """A running Airflow and its DAG folder."""
+
+    url: str
+    dag_folder: Path
+    password: str
+
+    def bearer(self) -> Client:
+        answer = Client(self.url, "").post_json(
+            "/auth/token", {"username": "admin", "password": self.password}
+        )
+        return Client(self.url, f"Bearer {answer.json()['access_token']}")
+
+    def basic(self) -> Client:
+        pair = base64.b64encode(f"admin:{self.password}".encode()).decode()
+        return Client(self.url, f"Basic {pair}")
+
+    def wait_until_known(self, dags: int) -> None:
+        """Wait until the DAG processor has been through the folder once, and the machine is quiet."""
+        client = self.bearer()
+        while client.get("/api/v2/dags?limit=1").json()["total_entries"] < dags:
+            time.sleep(1)
+        time.sleep(QUIET_SECONDS)
+
+
+def clean_environment(home: Path) -> dict[str, str]:
+    """The caller's environment without its own Airflow settings, pointing to `home`."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("AIRFLOW_") and k != "PORT"}
+    return {**kept, "AIRFLOW_HOME": str(home)}
+
+
+@contextmanager
+def running(home: Path) -> Iterator[Airflow]:
+    """All of Airflow, as `make run` starts it, on a free port; `home`/dags may hold files already.
+
+    One setting differs from `make run`: a file that did not change is parsed again after an hour rather than
+    after 30 s, so that a thousand of them do not keep a small machine busy during the measurement.
+    """
+    password = secrets.token_urlsafe(12)
+    ready = home / "ready.json"
+    environment = {
+        **clean_environment(home),
+        "ADMIN_PASSWORD": password,
+        "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",
+    }
+    command = [sys.executable, str(CLONE / "scripts" / "run.py"), "--port", "0", "--ready-file", str(ready)]
+    log = home / "run.log"
+    with log.open("wb") as output:
+        started = subprocess.Popen(command, env=environment, stdout=output, stderr=subprocess.STDOUT)
+    try:
+        while not ready.exists():
+            if started.poll() is not None:
+                sys.exit(f"Airflow did not start:\n{log.read_text(errors='replace')}")
+            time.sleep(0.2)
+        url = json.loads(ready.read_text())["url"].replace("localhost", "127.0.0.1")
+        yield Airflow(url, home / "dags", password)
+    finally:
+        started.send_signal(signal.SIGTERM)
+        started.wait()
