@@ -226,10 +226,6 @@ def create_blueprint(services: Services, swagger_ui: Path | None) -> Blueprint:
         request_ctx.session = NullSession()
         return response
 
-    @blueprint.record_once
-    def on_mount(state: Any) -> None:
-        services.parser.warm()
-
     return blueprint
 
 

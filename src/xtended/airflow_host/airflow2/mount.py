@@ -7,6 +7,7 @@ import logging
 from typing import Any
 
 from flask import Blueprint, Response, request
+from flask.blueprints import BlueprintSetupState
 
 from xtended.api import PREFIX, SpecError, load_spec
 from xtended.pages import landing_page
@@ -44,15 +45,21 @@ def _api() -> Blueprint:
     from xtended.wsgi import create_blueprint
 
     try:
-        blueprint = create_blueprint(
-            Services.assemble(Airflow2Host()),
-            swagger_ui=SWAGGER_BUNDLE if SWAGGER_ENABLED else None,
-        )
+        services = Services.assemble(Airflow2Host())
+        blueprint = create_blueprint(services, SWAGGER_BUNDLE if SWAGGER_ENABLED else None)
     except (SettingsError, SpecError) as error:
         log.error("Airflow Xtended is not available: %s", error)
-        blueprint = _unavailable(str(error))
-    # The webserver's forms carry a CSRF token; changes here need an Authorization header or the same origin.
-    blueprint.record_once(lambda state: state.app.extensions["csrf"].exempt(blueprint))
+        return _unavailable(str(error))
+
+    @blueprint.record
+    def on_mount(state: BlueprintSetupState) -> None:
+        csrf = state.app.extensions.get("csrf")
+        # The command line mounts plugins too, where it only wants the table of users.
+        if csrf is not None:
+            # Changes need an Authorization header or the same origin here, instead of a form's token.
+            csrf.exempt(blueprint)
+            services.parser.warm()
+
     blueprint.after_request(set_cors_headers_on_response)
     return blueprint
 
@@ -66,6 +73,11 @@ def _unavailable(reason: str) -> Blueprint:
     @blueprint.route("/<path:path>", methods=["GET", "POST", "PUT", "PATCH", "DELETE"])
     def refuse(path: str = "") -> tuple[Any, int, dict[str, str]]:
         return problem.body(), problem.status, {"Content-Type": MEDIA_TYPE}
+
+    @blueprint.record
+    def on_mount(state: BlueprintSetupState) -> None:
+        if "csrf" in state.app.extensions:
+            state.app.extensions["csrf"].exempt(blueprint)
 
     return blueprint
 
