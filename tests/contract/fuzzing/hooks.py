@@ -9,17 +9,13 @@ import schemathesis
 _SPELLINGS = {"true", "t", "1", "yes", "y", "on", "false", "f", "0", "no", "n", "off"}
 
 
-def _spelled(value: Any) -> bool:
-    return not isinstance(value, bool) and str(value).strip().lower() in _SPELLINGS
+def _spelled(values: Any) -> bool:
+    return isinstance(values, dict) and any(
+        not isinstance(value, bool) and str(value).strip().lower() in _SPELLINGS for value in values.values()
+    )
 
 
 @schemathesis.hook
-def filter_body(context: Any, body: Any) -> bool:
-    """Leave out forms with such a spelling."""
-    return not isinstance(body, dict) or not any(_spelled(value) for value in body.values())
-
-
-@schemathesis.hook
-def filter_query(context: Any, query: Any) -> bool:
-    """Leave out queries with such a spelling."""
-    return not isinstance(query, dict) or not any(_spelled(value) for value in query.values())
+def filter_case(context: Any, case: Any) -> bool:
+    """Leave out requests with such a spelling."""
+    return not _spelled(case.body) and not _spelled(case.query)
