@@ -6,7 +6,7 @@ import functools
 import io
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -44,6 +44,7 @@ from xtended.api import (
     Upload,
     internal_error,
     load_spec,
+    methods_by_path,
     problem_answer,
     read_operations,
 )
@@ -209,7 +210,7 @@ def create_blueprint(services: Services, swagger_ui: Path | None) -> Blueprint:
             **({"swagger_path": str(swagger_ui)} if swagger_ui else {}),
         },
     ).blueprint
-    _add_refusals(blueprint, spec)
+    _add_refusals(blueprint, methods_by_path(operations))
     limit = services.max_file_bytes + FORM_OVERHEAD
 
     @blueprint.before_request
@@ -229,7 +230,7 @@ def create_blueprint(services: Services, swagger_ui: Path | None) -> Blueprint:
     return blueprint
 
 
-def _add_refusals(blueprint: Blueprint, spec: Mapping[str, Any]) -> None:
+def _add_refusals(blueprint: Blueprint, methods: Mapping[str, Collection[str]]) -> None:
     """Answer with problems what Airflow would answer with its own pages."""
     for kind, handler in _ERROR_HANDLERS.items():
         blueprint.register_error_handler(kind, handler)
@@ -238,7 +239,7 @@ def _add_refusals(blueprint: Blueprint, spec: Mapping[str, Any]) -> None:
     @blueprint.route("/", methods=ROUTED, provide_automatic_options=False)
     @blueprint.route("/<path:path>", methods=ROUTED, provide_automatic_options=False)
     def unknown(path: str = "") -> Response:
-        allowed = [method.upper() for method in spec["paths"].get(f"/{path}", ()) if method in METHODS]
+        allowed = methods.get(f"/{path}", ())
         if not allowed:
             return _on_http_error(NotFound())
         if request.method == "OPTIONS":
