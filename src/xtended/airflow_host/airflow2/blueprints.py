@@ -1,0 +1,77 @@
+"""What Airflow 2's webserver mounts: the API and its landing page."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from typing import Any
+
+from airflow.www.constants import SWAGGER_BUNDLE, SWAGGER_ENABLED
+from airflow.www.extensions.init_views import set_cors_headers_on_response
+from flask import Blueprint, Response, request
+from flask.blueprints import BlueprintSetupState
+
+from xtended.airflow_host.airflow2.host import Airflow2Host
+from xtended.airflow_host.airflow2.mount import PAGES
+from xtended.api import PREFIX, SpecError, load_spec
+from xtended.pages import landing_page
+from xtended.problems import MEDIA_TYPE, Misconfigured
+from xtended.services import Services
+from xtended.settings import SettingsError
+from xtended.wsgi import ROUTED, create_blueprint
+
+log = logging.getLogger(__name__)
+
+
+@functools.cache
+def blueprints() -> tuple[Blueprint, ...]:
+    """Never raises because of a setting of ours: that must not stop Airflow."""
+    return _api(), _pages()
+
+
+def _api() -> Blueprint:
+    services = None
+    try:
+        services = Services.assemble(Airflow2Host())
+        blueprint = create_blueprint(services, SWAGGER_BUNDLE if SWAGGER_ENABLED else None)
+    except (SettingsError, SpecError) as error:
+        log.error("Airflow Xtended is not available: %s", error)
+        blueprint = _unavailable(str(error))
+
+    @blueprint.record
+    def on_mount(state: BlueprintSetupState) -> None:
+        csrf = state.app.extensions.get("csrf")
+        # The command line mounts plugins too, where it only wants the table of users.
+        if csrf is None:
+            return
+        # Changes need an Authorization header or the same origin here, instead of a form's token.
+        csrf.exempt(blueprint)
+        if services is not None:
+            services.parser.warm()
+
+    blueprint.after_request(set_cors_headers_on_response)
+    return blueprint
+
+
+def _unavailable(reason: str) -> Blueprint:
+    """Answers every request with one problem that says what is wrong."""
+    blueprint = Blueprint("xtended_unavailable", __name__, url_prefix=PREFIX)
+    problem = Misconfigured(f"Airflow Xtended is misconfigured: {reason}")
+
+    @blueprint.route("/", methods=ROUTED)
+    @blueprint.route("/<path:path>", methods=ROUTED)
+    def refuse(path: str = "") -> tuple[Any, int, dict[str, str]]:
+        return problem.body(), problem.status, {"Content-Type": MEDIA_TYPE}
+
+    return blueprint
+
+
+def _pages() -> Blueprint:
+    blueprint = Blueprint(PAGES, __name__, url_prefix=f"/{PAGES}")
+    spec = load_spec()
+
+    @blueprint.route("/")
+    def landing() -> Response:
+        return Response(landing_page(spec, request.script_root), mimetype="text/html")
+
+    return blueprint
