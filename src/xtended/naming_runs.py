@@ -4,14 +4,32 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from xtended.airflow_host.runs import DagRecord, Run, RunReader
+from xtended.airflow_host.runs import DagRecord, Instance, Run, RunReader
 from xtended.airflow_host.shapes import DagShape
 from xtended.problems import BadRequest, Conflict, NotFound
 
 # A `+` that a client did not encode arrives as a space.
 _LOST_PLUS = re.compile(r" (?=\d{2}:?\d{2}$)")
+
+
+@dataclass(frozen=True)
+class RunRef:
+    """A run as the request names it."""
+
+    dag_id: str
+    run_id: str | None
+    execution_date: str | None
+
+
+@dataclass(frozen=True)
+class TaskRef:
+    """A task, or one instance of a mapped one, as the request names it."""
+
+    task_id: str
+    map_index: int | None = None
 
 
 def parse_date(text: str | None) -> datetime | None:
@@ -47,8 +65,9 @@ def runnable_dag(reader: RunReader, dag_id: str, *, paused_too: bool = False) ->
     return dag
 
 
-def named_run(reader: RunReader, dag_id: str, run_id: str | None, execution_date: str | None) -> Run:
+def named_run(reader: RunReader, ref: RunRef) -> Run:
     """The run by its id or its logical date. Raises BadRequest, NotFound."""
+    dag_id, run_id, execution_date = ref.dag_id, ref.run_id, ref.execution_date
     if run_id is None and execution_date is None:
         raise BadRequest("At least one of run_id and execution_date is needed.")
     date = parse_date(execution_date)
@@ -77,6 +96,25 @@ def refuse_unknown_tasks(shape: DagShape, task_ids: Collection[str]) -> None:
     if unknown:
         names = ", ".join(repr(task_id) for task_id in unknown)
         raise NotFound(f"DAG {shape.dag_id!r} has no task {names}.", task_ids=unknown)
+
+
+def instances_of(reader: RunReader, run: Run, task: TaskRef) -> list[Instance]:
+    """Raises NotFound where the run has no such task, or the task no such map index."""
+    found = reader.instances(run, [task.task_id])
+    if not found:
+        refuse_unknown_tasks(known_shape(reader, run.dag_id, run), [task.task_id])
+        raise NotFound(
+            f"Run {run.run_id!r} has no instance of task {task.task_id!r}.", task_ids=[task.task_id]
+        )
+    if task.map_index is None:
+        return found
+    one = [instance for instance in found if instance.map_index == task.map_index]
+    if not one:
+        raise NotFound(
+            f"Task {task.task_id!r} of run {run.run_id!r} has no map index {task.map_index}.",
+            task_ids=[task.task_id],
+        )
+    return one
 
 
 def date_text(date: datetime | None) -> str | None:

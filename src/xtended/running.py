@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,13 +15,16 @@ from xtended.airflow_host.runs import FAILED, Instance, NewRun, Run, RunChanges
 from xtended.airflow_host.shapes import DagShape
 from xtended.api import Call
 from xtended.naming_runs import (
+    RunRef,
+    TaskRef,
+    instances_of,
     known_shape,
     named_run,
     parse_date,
-    refuse_unknown_tasks,
     runnable_dag,
 )
-from xtended.problems import BadRequest, NotFound
+from xtended.problems import NotFound
+from xtended.starting import parse_conf
 
 T = TypeVar("T")
 
@@ -35,23 +37,6 @@ WAIT_SECONDS = 30.0
 LOOK_SECONDS = 0.25
 
 
-@dataclass(frozen=True)
-class RunRef:
-    """A run as the request names it."""
-
-    dag_id: str
-    run_id: str | None
-    execution_date: str | None
-
-
-@dataclass(frozen=True)
-class TaskRef:
-    """A task, or one instance of a mapped one, as the request names it."""
-
-    task_id: str
-    map_index: int | None = None
-
-
 def change_run(
     call: Call, event: str, ref: RunRef, work: Callable[[RunChanges, Run], tuple[T, Mapping[str, Any]]]
 ) -> T:
@@ -62,7 +47,7 @@ def change_run(
     require_dags(call.services.host.identity, call.rule, call.user, [ref.dag_id])
 
     def transaction(changes: RunChanges) -> T:
-        run = changes.hold(named_run(changes, ref.dag_id, ref.run_id, ref.execution_date))
+        run = changes.hold(named_run(changes, ref))
         result, details = work(changes, run)
         changes.audit(AuditEntry(event, call.user, (run.dag_id,), {"run_id": run.run_id, **details}))
         return result
@@ -178,25 +163,6 @@ def with_downstream(changes: RunChanges, run: Run, chosen: Sequence[Instance]) -
     ]
 
 
-def instances_of(changes: RunChanges, run: Run, task: TaskRef) -> list[Instance]:
-    """Raises NotFound where the run has no such task, or the task no such map index."""
-    found = changes.instances(run, [task.task_id])
-    if not found:
-        refuse_unknown_tasks(known_shape(changes, run.dag_id, run), [task.task_id])
-        raise NotFound(
-            f"Run {run.run_id!r} has no instance of task {task.task_id!r}.", task_ids=[task.task_id]
-        )
-    if task.map_index is None:
-        return found
-    one = [instance for instance in found if instance.map_index == task.map_index]
-    if not one:
-        raise NotFound(
-            f"Task {task.task_id!r} of run {run.run_id!r} has no map index {task.map_index}.",
-            task_ids=[task.task_id],
-        )
-    return one
-
-
 @dataclass(frozen=True)
 class Selection:
     """What `run_task_instance` is asked for."""
@@ -229,19 +195,6 @@ def run_selected(call: Call, selection: Selection) -> tuple[Run, list[str]]:
         return run, names
 
     return call.services.host.runs.change(transaction)
-
-
-def parse_conf(text: str | None) -> Mapping[str, Any]:
-    """A run's conf, from JSON. Raises BadRequest."""
-    if text is None or not text.strip():
-        return {}
-    try:
-        conf = json.loads(text)
-    except ValueError as error:
-        raise BadRequest(f"conf is not JSON: {error}.") from None
-    if not isinstance(conf, dict):
-        raise BadRequest("conf must be a JSON object.")
-    return conf
 
 
 def _names(instances: Sequence[Instance]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -73,3 +74,18 @@ class DagShape:
                     found.add(reached)
                     waiting.append(reached)
         return found
+
+    def in_order(self) -> list[str]:
+        """The ids of all tasks, each after those that it depends on, and by name where that leaves a choice."""
+        missing = {task_id: len(task.upstream & self.tasks.keys()) for task_id, task in self.tasks.items()}
+        ready = [task_id for task_id, count in missing.items() if count == 0]
+        heapq.heapify(ready)
+        ordered: list[str] = []
+        while ready:
+            task_id = heapq.heappop(ready)
+            ordered.append(task_id)
+            for child_id in self.tasks[task_id].downstream & self.tasks.keys():
+                missing[child_id] -= 1
+                if missing[child_id] == 0:
+                    heapq.heappush(ready, child_id)
+        return ordered

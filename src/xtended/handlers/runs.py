@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from xtended import running
+from xtended import looking, running, starting
 from xtended.api import Call
-from xtended.naming_runs import date_text
-from xtended.running import RunRef, Selection
+from xtended.naming_runs import RunRef, date_text
+from xtended.problems import BadRequest
+from xtended.running import Selection
+from xtended.starting import Trigger
 
 
 def restart_failed_task(
@@ -38,5 +40,56 @@ def run_task_instance(call: Call, body: Mapping[str, Any]) -> Mapping[str, Any]:
     }
 
 
-# The older GET form differs in the spec alone: deprecated, and without the session cookie.
+def dag_state(
+    call: Call, dag_id: str, run_id: str | None = None, execution_date: str | None = None
+) -> Mapping[str, Any]:
+    run = looking.run_of(call, RunRef(dag_id, run_id, execution_date))
+    return {
+        "status": "success",
+        "message": f"run {run.run_id} of {dag_id} is {run.state}",
+        "state": run.state,
+        "startDate": date_text(run.start_date),
+        "endDate": date_text(run.end_date),
+        "run_id": run.run_id,
+        "execution_date": date_text(run.logical_date),
+    }
+
+
+def trigger_dag(call: Call, body: Mapping[str, Any]) -> Mapping[str, Any]:
+    date, older = body.get("logical_date"), body.get("exec_date")
+    if date is not None and older is not None and date != older:
+        raise BadRequest("logical_date and exec_date are the same thing, and differ here: give one of them.")
+    wanted = Trigger(
+        body["dag_id"], body.get("run_id"), body.get("conf"), date or older, wait=body.get("wait", False)
+    )
+    run = starting.trigger(call, wanted)
+    return {
+        "status": "success",
+        "message": f"Created <DagRun {run.dag_id} @ {run.logical_date}: {run.run_id}>",
+        "run_id": run.run_id,
+        "execution_date": date_text(run.logical_date),
+        "state": run.state,
+    }
+
+
+def trigger_dag_by_get(call: Call, **query: Any) -> Mapping[str, Any]:
+    return trigger_dag(call, query)
+
+
+def pause(call: Call, dag_id: str) -> Mapping[str, Any]:
+    return _paused(dag_id, now=True, before=starting.set_paused(call, dag_id, paused=True))
+
+
+def unpause(call: Call, dag_id: str) -> Mapping[str, Any]:
+    return _paused(dag_id, now=False, before=starting.set_paused(call, dag_id, paused=False))
+
+
+def _paused(dag_id: str, *, now: bool, before: bool) -> Mapping[str, Any]:
+    message = f"Dag: {dag_id}, paused: {now}"
+    return {"status": "success", "message": message, "dag_id": dag_id, "paused": now, "paused_before": before}
+
+
+# The older GET forms differ in the spec alone: deprecated, and without the session cookie.
 restart_failed_task_by_get = restart_failed_task
+pause_by_get = pause
+unpause_by_get = unpause

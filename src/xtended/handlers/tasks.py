@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from xtended import running
+from xtended import looking, running
 from xtended.airflow_host.runs import Instance, Run
 from xtended.api import Call
-from xtended.running import RunRef, TaskRef
+from xtended.naming_runs import RunRef, TaskRef, date_text
 
 
 def kill_running_tasks(
@@ -62,6 +62,78 @@ def _when(run: Run) -> str:
 
 def _state(instance: Instance) -> dict[str, Any]:
     return {"task_id": instance.task_id, "map_index": instance.map_index, "state_before": instance.state}
+
+
+def task_state(
+    call: Call,
+    dag_id: str,
+    task_id: str,
+    run_id: str | None = None,
+    execution_date: str | None = None,
+    map_index: int | None = None,
+) -> Mapping[str, Any]:
+    ref, task = RunRef(dag_id, run_id, execution_date), TaskRef(task_id, map_index)
+    run, found = looking.instances(call, ref, task)
+    states = {instance.state for instance in found}
+    state = states.pop() if len(states) == 1 else None
+    return {
+        "status": "success",
+        "message": f"{dag_id}.{task_id} of {run.run_id}: {state}",
+        "state": state,
+        "run_id": run.run_id,
+        "instances": [{"map_index": instance.map_index, "state": instance.state} for instance in found],
+    }
+
+
+def task_instance_detail(
+    call: Call,
+    dag_id: str,
+    task_id: str,
+    run_id: str | None = None,
+    execution_date: str | None = None,
+    map_index: int | None = None,
+) -> Mapping[str, Any]:
+    ref, task = RunRef(dag_id, run_id, execution_date), TaskRef(task_id, map_index)
+    run, found = looking.instances(call, ref, task)
+    details = [_detail(dag_id, instance) for instance in found]
+    message = f"{dag_id}.{task_id} of {run.run_id}"
+    return {"status": "success", "message": message, "runId": run.run_id, **details[0], "instances": details}
+
+
+def _detail(dag_id: str, instance: Instance) -> dict[str, Any]:
+    return {
+        "taskId": instance.task_id,
+        "dagId": dag_id,
+        "mapIndex": instance.map_index,
+        "state": instance.state,
+        "tryNumber": instance.try_number,
+        "maxTries": instance.max_tries,
+        "startDate": date_text(instance.start_date),
+        "endDate": date_text(instance.end_date),
+        "duration": instance.duration,
+        "operator": instance.operator,
+        "hostname": instance.hostname or None,
+    }
+
+
+def list_tasks(call: Call, dag_id: str, *, tree: bool = False) -> Mapping[str, Any]:
+    shape = looking.shape(call, dag_id)
+    ordered = shape.in_order()
+    return {
+        "status": "success",
+        "message": "\n".join(looking.tree(shape) if tree else ordered),
+        "dag_id": dag_id,
+        "tasks": [
+            {
+                "task_id": task_id,
+                "operator": shape.tasks[task_id].operator,
+                "trigger_rule": shape.tasks[task_id].trigger_rule,
+                "mapped": shape.tasks[task_id].mapped,
+                "downstream": sorted(shape.tasks[task_id].downstream),
+            }
+            for task_id in ordered
+        ],
+    }
 
 
 # The older GET forms differ in the spec alone: deprecated, and without the session cookie.

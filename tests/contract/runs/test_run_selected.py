@@ -105,3 +105,10 @@ def test_a_run_id_is_used_once(control: Control) -> None:
     success(control.run_selected("chain", "twice", "a"))
     assert "'twice'" in problem(control.run_selected("chain", "twice", "a"), 409, "conflict")["detail"]
     assert control.finished("chain", "twice") == "success"
+
+
+def test_an_id_is_made_up_where_none_is_given(control: Control) -> None:
+    answer = control.api.post("/run_task_instance", files={"dag_id": (None, "chain"), "tasks": (None, "a")})
+    run_id = success(answer)["run_id"]
+    assert control.finished("chain", run_id) == "success"
+    assert control.marks(run_id) == ["a"]

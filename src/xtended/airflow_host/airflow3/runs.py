@@ -180,6 +180,9 @@ class ChangingRuns(SessionRuns):
         row = create_run(self.session, dag, new)
         return _run(self.session.execute(_RUN.where(DagRun.id == row)).one())
 
+    def set_paused(self, dag_id: str, *, paused: bool) -> None:
+        self.session.execute(update(DagModel).where(DagModel.dag_id == dag_id).values(is_paused=paused))
+
     def audit(self, entry: AuditEntry) -> None:
         write_audit(self.session, entry)
 

@@ -65,14 +65,14 @@ def create_run(session: Session, dag: Any, new: NewRun) -> int:
 
 
 def _refuse_existing(session: Session, new: NewRun) -> None:
-    for what, condition in (
-        (f"run {new.run_id!r}", DagRun.run_id == new.run_id),
-        (f"a run of logical date {new.logical_date}", DagRun.logical_date == new.logical_date),
-    ):
-        # A comparison with None would match every run that has no logical date.
-        if condition.right.value is None:
-            continue
-        if session.scalar(select(DagRun.id).where(DagRun.dag_id == new.dag_id, condition)):
+    taken = {
+        f"run {new.run_id!r}": (DagRun.run_id, new.run_id),
+        f"a run of logical date {new.logical_date}": (DagRun.logical_date, new.logical_date),
+    }
+    for what, (column, value) in taken.items():
+        if value is not None and session.scalar(
+            select(DagRun.id).where(DagRun.dag_id == new.dag_id, column == value)
+        ):
             raise Conflict(f"DAG {new.dag_id!r} has {what} already.", dag_ids=[new.dag_id])
 
 
