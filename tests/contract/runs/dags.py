@@ -5,7 +5,7 @@ import pathlib
 import subprocess
 import sys
 import time
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 try:
     from airflow.sdk import DAG, Param, TaskGroup, task
@@ -124,6 +124,12 @@ with DAG("torn", schedule=None):
     up = step("up").as_setup()
     down = step("down").as_teardown(setups=up)
     up >> step("inside") >> down
+
+with DAG("test_dag", schedule=None):
+    step("test_task") >> step("next_task")
+
+with DAG("bounded", schedule=None):
+    step("retired", end_date=datetime(2020, 1, 1, tzinfo=UTC))
 
 with DAG("long", schedule=None):
     BashOperator(task_id="bash", bash_command='echo bash >> "$XTENDED_TEST_MARKS/{{ run_id }}"; sleep 300')

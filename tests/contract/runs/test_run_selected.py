@@ -88,6 +88,12 @@ def test_trigger_rules_that_contradict_each_other_are_refused(control: Control) 
     assert set(refused["task_ids"]) == {"first", "all_failed", "all_success"}
 
 
+def test_a_task_that_does_not_run_on_the_date_is_refused(control: Control) -> None:
+    refused = problem(control.run_selected("bounded", "only12", "retired"), 409, "conflict")
+    assert refused["task_ids"] == ["retired"]
+    assert control.server.airflow._api.get("/dags/bounded/dagRuns/only12").status_code == 404
+
+
 def test_bad_requests_name_what_is_wrong_and_leave_no_run(control: Control) -> None:
     unknown = problem(control.run_selected("chain", "bad", "a,x,y"), 404, "not-found")
     assert unknown["task_ids"] == ["x", "y"]
