@@ -26,6 +26,14 @@ def instances(call: Call, ref: RunRef, task: TaskRef) -> tuple[Run, Sequence[Ins
         return run, instances_of(reader, run, task)
 
 
+def unmet(call: Call, ref: RunRef, task: TaskRef) -> list[tuple[Instance, str, str]]:
+    """What keeps a task's instances from being queued: dependency and reason. Raises Forbidden, NotFound."""
+    require_dags(call.services.host.identity, call.rule, call.user, [ref.dag_id])
+    with call.services.host.runs.read() as reader:
+        run = named_run(reader, ref)
+        return reader.unmet(run, instances_of(reader, run, task))
+
+
 def shape(call: Call, dag_id: str) -> DagShape:
     """Raises Forbidden, NotFound."""
     require_dags(call.services.host.identity, call.rule, call.user, [dag_id])

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from xtended import partial_runs
 from xtended.access import Rule, require_dags
 from xtended.airflow_host.base import AuditEntry
-from xtended.airflow_host.runs import FAILED, Instance, NewRun, Run, RunChanges
+from xtended.airflow_host.runs import FAILED, Instance, NewRun, Run, RunChanges, RunReader
 from xtended.airflow_host.shapes import DagShape
 from xtended.api import Call
 from xtended.naming_runs import (
@@ -23,7 +23,7 @@ from xtended.naming_runs import (
     parse_date,
     runnable_dag,
 )
-from xtended.problems import NotFound
+from xtended.problems import Conflict, NotFound
 from xtended.starting import parse_conf
 
 T = TypeVar("T")
@@ -68,7 +68,7 @@ def restart_failed(call: Call, ref: RunRef) -> tuple[int, int]:
     return change_run(call, "xtended.restart_failed_task", ref, work)
 
 
-def instances_to_restart(changes: RunChanges, run: Run) -> tuple[list[Instance], list[Instance]]:
+def instances_to_restart(changes: RunReader, run: Run) -> tuple[list[Instance], list[Instance]]:
     """The failed instances of a run, and those with everything that depends on them. Raises NotFound."""
     everything = changes.instances(run)
     failed = [instance for instance in everything if instance.state == "failed"]
@@ -78,21 +78,21 @@ def instances_to_restart(changes: RunChanges, run: Run) -> tuple[list[Instance],
     if not failed:
         raise NotFound(f"Run {run.run_id!r} of DAG {run.dag_id!r} has no failed tasks.")
     shape = known_shape(changes, run.dag_id, run)
-    reached = shape.downstream_instances((instance.task_id, instance.map_index) for instance in failed)
     seeds = {(instance.task_id, instance.map_index) for instance in failed}
-    setups = _setups_again(shape, {task_id for task_id, _ in seeds | reached})
+    reached = seeds | shape.downstream_instances(seeds)
+    setups = setups_again(shape, {task_id for task_id, _ in reached})
     cleared = [
-        instance
-        for instance in everything
-        if (instance.task_id, instance.map_index) in seeds
-        or (instance.task_id, instance.map_index) in reached
-        or (instance.task_id, None) in reached
-        or instance.task_id in setups
+        instance for instance in everything if is_among(instance, reached) or instance.task_id in setups
     ]
     return failed, [instance for instance in cleared if instance.state != "removed"]
 
 
-def _setups_again(shape: DagShape, task_ids: Collection[str]) -> set[str]:
+def is_among(instance: Instance, reached: Collection[tuple[str, int | None]]) -> bool:
+    """Whether this instance is one of these, where None as the map index stands for all of a task's."""
+    return (instance.task_id, instance.map_index) in reached or (instance.task_id, None) in reached
+
+
+def setups_again(shape: DagShape, task_ids: Collection[str]) -> set[str]:
     """Setups that these tasks need once more, because what they set up has been torn down."""
     tasks = [shape.tasks[task_id] for task_id in task_ids if task_id in shape.tasks]
     return {
@@ -154,13 +154,9 @@ def with_downstream(changes: RunChanges, run: Run, chosen: Sequence[Instance]) -
     """These instances and all that depend on them."""
     shape = known_shape(changes, run.dag_id, run)
     seeds = {(instance.task_id, instance.map_index) for instance in chosen}
-    reached = shape.downstream_instances(seeds)
-    task_ids = {task_id for task_id, _ in seeds | reached}
-    return [
-        instance
-        for instance in changes.instances(run, task_ids)
-        if {(instance.task_id, instance.map_index), (instance.task_id, None)} & (seeds | reached)
-    ]
+    reached = seeds | shape.downstream_instances(seeds)
+    task_ids = {task_id for task_id, _ in reached}
+    return [instance for instance in changes.instances(run, task_ids) if is_among(instance, reached)]
 
 
 @dataclass(frozen=True)
@@ -190,6 +186,13 @@ def run_selected(call: Call, selection: Selection) -> tuple[Run, list[str]]:
         ends = partial_runs.ends(shape, selected)
         run = changes.create(NewRun(dag_id, selection.run_id, date, conf, call.user.name, ends=ends))
         names = sorted(selected)
+        missing = sorted(selected - {instance.task_id for instance in changes.instances(run, selected)})
+        if missing:
+            raise Conflict(
+                f"{', '.join(repr(task_id) for task_id in missing)} of DAG {dag_id!r} does not run on this "
+                "logical date: see its start_date and end_date.",
+                task_ids=missing,
+            )
         details = {"run_id": run.run_id, "tasks": names}
         changes.audit(AuditEntry("xtended.run_task_instance", call.user, (dag_id,), details))
         return run, names

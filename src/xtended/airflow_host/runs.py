@@ -86,6 +86,24 @@ class RunReader(Protocol):
         """The run by its id, or by its logical date where `run_id` is None."""
         ...
 
+    def runs(
+        self,
+        dag_id: str,
+        start: datetime | None,
+        end: datetime | None,
+        states: Collection[str] | None = None,
+        limit: int | None = None,
+    ) -> list[Run]:
+        """The DAG's runs with a logical date in this range, both ends in it; all of them where it has no end.
+
+        Oldest first; at most `limit`.
+        """
+        ...
+
+    def unmet(self, run: Run, instances: Sequence[Instance]) -> list[tuple[Instance, str, str]]:
+        """What keeps each of these from being queued: the name of Airflow's dependency, and why it is unmet."""
+        ...
+
     def shape(self, dag_id: str, run: Run | None = None) -> DagShape | None:
         """The DAG as this run sees it, or its latest version; None where it was never serialised."""
         ...
@@ -113,6 +131,10 @@ class RunChanges(RunReader, Protocol):
 
     def set_state(self, run: Run, instances: Sequence[Instance], state: str) -> None:
         """End these in a finished state; the process of a running one is ended by its own supervisor."""
+        ...
+
+    def end_run(self, run: Run, state: str) -> None:
+        """End a run as `success` or `failed`; its task instances are left as they are."""
         ...
 
     def create(self, new: NewRun) -> Run:

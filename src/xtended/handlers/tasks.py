@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from xtended import looking, running
+from xtended import clearing, looking, running
 from xtended.airflow_host.runs import Instance, Run
 from xtended.api import Call
+from xtended.clearing import Clearing
 from xtended.naming_runs import RunRef, TaskRef, date_text
 
 
@@ -136,6 +137,50 @@ def list_tasks(call: Call, dag_id: str, *, tree: bool = False) -> Mapping[str, A
     }
 
 
+def clear(
+    call: Call,
+    dag_id: str,
+    subdir: str | None = None,
+    *,
+    no_confirm: bool = False,
+    exclude_subdags: bool = False,
+    **options: Any,
+) -> Mapping[str, Any]:
+    del subdir, no_confirm, exclude_subdags  # of the older command line; nothing here depends on them
+    wanted = Clearing(dag_id, **options)
+    cleared = clearing.clear(call, wanted)
+    verb = "would be cleared" if wanted.dry_run else "cleared"
+    return {
+        "status": "success",
+        "message": f"{len(cleared)} task instance(s) {verb}",
+        "dry_run": wanted.dry_run,
+        "clear_task_count": len(cleared),
+        "tasks": [{"run_id": run.run_id, **_state(instance)} for run, instance in cleared],
+    }
+
+
+def task_failed_deps(
+    call: Call,
+    dag_id: str,
+    task_id: str,
+    run_id: str | None = None,
+    execution_date: str | None = None,
+    map_index: int | None = None,
+) -> Mapping[str, Any]:
+    unmet = looking.unmet(call, RunRef(dag_id, run_id, execution_date), TaskRef(task_id, map_index))
+    lines = [f"{name}: {reason}" for _, name, reason in unmet]
+    heading = "Task instance dependencies not met:" if lines else "Task instance dependencies are all met."
+    return {
+        "status": "success",
+        "message": "\n".join([heading, *lines]),
+        "dependencies": [
+            {"map_index": instance.map_index, "name": name, "reason": reason}
+            for instance, name, reason in unmet
+        ],
+    }
+
+
 # The older GET forms differ in the spec alone: deprecated, and without the session cookie.
 kill_running_tasks_by_get = kill_running_tasks
 skip_task_instance_by_get = skip_task_instance
+clear_by_get = clear

@@ -15,9 +15,12 @@ from airflow.models.dag_version import DagVersion
 from airflow.models.dagbag import CachedDBDagBag, DBDagBag
 from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance
+from airflow.ti_deps.dep_context import DepContext
+from airflow.ti_deps.dependencies_deps import SCHEDULER_QUEUED_DEPS
 from airflow.utils.net import get_hostname
 from airflow.utils.retries import run_with_db_retries
 from airflow.utils.session import create_session
+from airflow.utils.state import DagRunState
 from sqlalchemy import Row, bindparam, or_, select, update
 from sqlalchemy.orm import Session
 
@@ -105,6 +108,38 @@ class SessionRuns:
         row = self.session.execute(_RUN.where(DagRun.dag_id == dag_id, found).limit(1)).first()
         return None if row is None else _run(row)
 
+    def runs(
+        self,
+        dag_id: str,
+        start: datetime | None,
+        end: datetime | None,
+        states: Collection[str] | None = None,
+        limit: int | None = None,
+    ) -> list[Run]:
+        query = _RUN.where(DagRun.dag_id == dag_id).order_by(DagRun.logical_date, DagRun.id).limit(limit)
+        if start is not None:
+            query = query.where(DagRun.logical_date >= start)
+        if end is not None:
+            query = query.where(DagRun.logical_date <= end)
+        if states is not None:
+            query = query.where(DagRun.state.in_(sorted(states)))
+        return [_run(row) for row in self.session.execute(query)]
+
+    def unmet(self, run: Run, instances: Sequence[Instance]) -> list[tuple[Instance, str, str]]:
+        dag = self.serialised(run.dag_id, run)
+        row = self.session.get_one(DagRun, run.native)
+        row.dag = dag
+        found: list[tuple[Instance, str, str]] = []
+        for instance in instances:
+            if dag is None or not dag.has_task(instance.task_id):
+                continue
+            task_instance = self.session.get_one(TaskInstance, instance.native)
+            task_instance.task = dag.get_task(instance.task_id)
+            context = DepContext(deps=SCHEDULER_QUEUED_DEPS)
+            for dep in task_instance.get_failed_dep_statuses(dep_context=context, session=self.session):
+                found.append((instance, dep.dep_name, dep.reason))
+        return found
+
     def shape(self, dag_id: str, run: Run | None = None) -> DagShape | None:
         dag = self.serialised(dag_id, run)
         return None if dag is None else shape_of(dag)
@@ -174,6 +209,12 @@ class ChangingRuns(SessionRuns):
             self.session.connection().execute(
                 update(table).where(table.c.id == bindparam("key")).values(**values, updated_at=now), rows
             )
+
+    def end_run(self, run: Run, state: str) -> None:
+        row = self.session.get_one(DagRun, run.native, populate_existing=True)
+        row.dag = self.serialised(run.dag_id, run)
+        row.set_state(DagRunState(state))
+        self.session.flush()
 
     def create(self, new: NewRun) -> Run:
         dag = self.serialised(new.dag_id, None)

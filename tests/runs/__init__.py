@@ -1,0 +1,1 @@
+"""Run control without an Airflow."""
