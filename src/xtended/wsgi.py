@@ -6,9 +6,9 @@ import functools
 import io
 import json
 import logging
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import IO, Any, BinaryIO, cast
 
 from connexion.apis.flask_api import FlaskApi
 from connexion.decorators.uri_parsing import OpenAPIURIParser
@@ -22,21 +22,24 @@ from connexion.exceptions import BadRequestProblem, ProblemException, Unsupporte
 from connexion.resolver import Resolution, Resolver
 from connexion.security import FlaskSecurityHandlerFactory
 from flask import Blueprint, Response, request
+from flask.blueprints import BlueprintSetupState
 from flask.globals import request_ctx
 from flask.sessions import NullSession
 from jsonschema import ValidationError
 from werkzeug.datastructures import FileStorage
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, RequestEntityTooLarge
+from werkzeug.routing import Rule
+from werkzeug.wsgi import get_input_stream
 
 from xtended.access import admit
 from xtended.airflow_host.base import (
     BasicCredentials,
     BearerCredentials,
     Credentials,
+    OtherCredentials,
     SessionCredentials,
 )
 from xtended.api import (
-    METHODS,
     PREFIX,
     Answer,
     FormBooleans,
@@ -62,8 +65,6 @@ from xtended.problems import Problem
 from xtended.services import Services
 
 log = logging.getLogger(__name__)
-
-ROUTED = (*(method.upper() for method in METHODS), "OPTIONS", "TRACE")
 
 
 class UriParser(FormBooleans, OpenAPIURIParser):
@@ -118,6 +119,19 @@ class _Gate(FlaskSecurityHandlerFactory):
     def get_apikeyinfo_func(self, security_definition: Mapping[str, Any]) -> Callable[..., Any]:
         return lambda cookie: self._admit(SessionCredentials(cookie))
 
+    def verify_security(
+        self, auth_funcs: Sequence[Callable[..., Any]], function: Callable[..., Any]
+    ) -> Callable[..., Any]:
+        checked: Callable[..., Any] = super().verify_security([self._other, *auth_funcs], function)
+        return checked
+
+    def _other(self, connexion_request: Any) -> Any:
+        """A scheme that the spec does not name, but a backend of the webserver may."""
+        scheme, _ = self.get_auth_header_value(connexion_request)
+        if scheme in (None, "basic", "bearer"):
+            return self.no_value
+        return self._admit(OtherCredentials(connexion_request.headers["Authorization"]))
+
     def _admit(self, credentials: Credentials) -> Mapping[str, Any]:
         rule = self._operations[(request.endpoint or "").rpartition(".")[2]].rule
         headers = {name.lower(): value for name, value in request.headers.items()}
@@ -149,6 +163,9 @@ class _Form(RequestBodyValidator):
             raise UnsupportedMediaTypeProblem(
                 detail=f"Invalid Content-type ({request.mimetype}), expected {', '.join(self.consumes)}"
             )
+        for name, files in request.files.lists():
+            if len(files) > 1:
+                raise BadRequestProblem(detail=f"{name} takes one file, and {len(files)} were sent.")
         properties = self.schema.get("properties", {})
         sent = {**connexion_request.form, **dict.fromkeys(connexion_request.files, "")}
         try:
@@ -185,10 +202,11 @@ class _Counted(io.RawIOBase):
         return len(data)
 
 
-def create_blueprint(services: Services, swagger_ui: Path | None) -> Blueprint:
+def create_blueprint(services: Services, swagger_ui: Path | None, challenge: Callable[[], str]) -> Blueprint:
     """The mountable API. Raises SpecError where the spec can't be served safely.
 
-    `swagger_ui` is the folder of Swagger UI's files; None where it is not wanted.
+    `swagger_ui` is the folder of Swagger UI's files; None where it is not wanted. `challenge` gives the
+    WWW-Authenticate of a 401.
     """
     spec = load_spec()
     operations = read_operations(spec)
@@ -218,11 +236,14 @@ def create_blueprint(services: Services, swagger_ui: Path | None) -> Blueprint:
         # A body that is announced as too large is refused before any of it is read.
         if (request.content_length or 0) > limit:
             raise body_too_large(limit)
-        request.environ["wsgi.input"] = _Counted(request.environ["wsgi.input"], limit)
+        # In place of the limit of Airflow's forms, [webserver] allowed_payload_size.
+        request.stream = cast(IO[bytes], _Counted(get_input_stream(request.environ), limit))
         request.max_form_memory_size = MAX_TEXT_FIELD
 
     @blueprint.after_request
-    def keep_no_session(response: Response) -> Response:
+    def finish(response: Response) -> Response:
+        if response.status_code == 401:
+            response.headers["WWW-Authenticate"] = challenge()
         # As Airflow does for its own API: a script that logs in by a header leaves no session behind.
         request_ctx.session = NullSession()
         return response
@@ -235,9 +256,6 @@ def _add_refusals(blueprint: Blueprint, methods: Mapping[str, Collection[str]]) 
     for kind, handler in _ERROR_HANDLERS.items():
         blueprint.register_error_handler(kind, handler)
 
-    # Routing errors are the application's, and its handlers are Airflow's, unless a route of ours takes them.
-    @blueprint.route("/", methods=ROUTED, provide_automatic_options=False)
-    @blueprint.route("/<path:path>", methods=ROUTED, provide_automatic_options=False)
     def unknown(path: str = "") -> Response:
         allowed = methods.get(f"/{path}", ())
         if not allowed:
@@ -245,6 +263,21 @@ def _add_refusals(blueprint: Blueprint, methods: Mapping[str, Collection[str]]) 
         if request.method == "OPTIONS":
             return Response(headers={"Allow": ", ".join(allowed)})
         return _on_http_error(MethodNotAllowed(allowed))
+
+    # Routing errors are the application's, and its handlers are Airflow's, unless a route of ours takes them.
+    route_the_rest(blueprint, unknown)
+
+
+def route_the_rest(blueprint: Blueprint, view: Callable[..., Any]) -> None:
+    """Lead every path and method that no other route of the blueprint takes to `view`."""
+    endpoint = f"{blueprint.name}.{view.__name__}"
+
+    @blueprint.record
+    def add(state: BlueprintSetupState) -> None:
+        state.app.view_functions[endpoint] = view
+        for path in ("/", "/<path:path>"):
+            # Flask would give the rule methods; without any it takes all, unknown ones too.
+            state.app.url_map.add(Rule(f"{state.url_prefix}{path}", endpoint=endpoint))
 
 
 def _response(answer: Answer) -> Response:

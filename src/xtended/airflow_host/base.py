@@ -44,7 +44,14 @@ class SessionCredentials:
     cookie: str = field(repr=False)
 
 
-Credentials = BasicCredentials | BearerCredentials | SessionCredentials
+@dataclass(frozen=True)
+class OtherCredentials:
+    """An Authorization header of another scheme, such as Negotiate; some hosts have use for it."""
+
+    header: str = field(repr=False)
+
+
+Credentials = BasicCredentials | BearerCredentials | SessionCredentials | OtherCredentials
 
 
 class Identity(Protocol):

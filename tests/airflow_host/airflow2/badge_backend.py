@@ -1,4 +1,4 @@
-"""An authentication backend of `[api] auth_backends`, as an installation may bring its own: a bearer token."""
+"""An authentication backend of `[api] auth_backends`, as an installation may bring its own."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def requires_authentication(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
     def decorated(*arguments: Any, **named: Any) -> Any:
         scheme, _, badge = request.headers.get("Authorization", "").partition(" ")
-        if scheme != "Bearer" or not badge.startswith("badge-of-"):
-            return Response("", 401, {"WWW-Authenticate": "Bearer"})
+        if scheme not in ("Bearer", "Badge") or not badge.startswith("badge-of-"):
+            return Response("", 401, {"WWW-Authenticate": "Badge"})
         login_user(current_app.appbuilder.sm.find_user(badge.removeprefix("badge-of-")))
         return function(*arguments, **named)
 

@@ -90,6 +90,16 @@ def test_bearer_tokens_are_for_the_backends_that_know_them(
     assert identity.authenticate(BearerCredentials("nonsense")) is None
 
 
+def test_schemes_that_the_contract_does_not_name_are_for_the_backends_too(app: Any) -> None:
+    client = app.test_client()
+    path = "/api/v1/xtended/version"
+    assert client.get(path, headers={"Authorization": "Badge badge-of-op"}).status_code == 200
+    for header in ("Badge nonsense", "Badge", "Basic nonsense"):
+        refused = client.get(path, headers={"Authorization": header})
+        assert refused.status_code == 401
+        assert sorted(refused.headers["WWW-Authenticate"].split(", ")) == ["Badge", "Basic"]
+
+
 def test_authenticating_logs_nobody_in_to_the_ui(app: Any, identity: WebserverIdentity) -> None:
     from flask import g, session
     from flask_login import current_user

@@ -18,7 +18,7 @@ from xtended.pages import landing_page
 from xtended.problems import MEDIA_TYPE, Misconfigured
 from xtended.services import Services
 from xtended.settings import SettingsError
-from xtended.wsgi import ROUTED, create_blueprint
+from xtended.wsgi import create_blueprint, route_the_rest
 
 log = logging.getLogger(__name__)
 
@@ -32,8 +32,10 @@ def blueprints() -> tuple[Blueprint, ...]:
 def _api() -> Blueprint:
     services = None
     try:
-        services = Services.assemble(Airflow2Host())
-        blueprint = create_blueprint(services, SWAGGER_BUNDLE if SWAGGER_ENABLED else None)
+        host = Airflow2Host()
+        services = Services.assemble(host)
+        swagger_ui = SWAGGER_BUNDLE if SWAGGER_ENABLED else None
+        blueprint = create_blueprint(services, swagger_ui, host.identity.challenge)
     except (SettingsError, SpecError) as error:
         log.error("Airflow Xtended is not available: %s", error)
         blueprint = _unavailable(str(error))
@@ -58,11 +60,10 @@ def _unavailable(reason: str) -> Blueprint:
     blueprint = Blueprint("xtended_unavailable", __name__, url_prefix=PREFIX)
     problem = Misconfigured(f"Airflow Xtended is misconfigured: {reason}")
 
-    @blueprint.route("/", methods=ROUTED)
-    @blueprint.route("/<path:path>", methods=ROUTED)
     def refuse(path: str = "") -> tuple[Any, int, dict[str, str]]:
         return problem.body(), problem.status, {"Content-Type": MEDIA_TYPE}
 
+    route_the_rest(blueprint, refuse)
     return blueprint
 
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from airflow import settings
+from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.orm import Session
+
+from xtended.airflow_host.records import refusals_as_problems, refused
+
+log = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -26,13 +32,18 @@ def writing() -> Iterator[Session]:
 
     The functions of Airflow that publish a DAG commit along the way. A session that joins a transaction which
     its connection holds already can't end it, so their commits become flushes. Where one of them rolls back,
-    the whole transaction is over: whatever comes next in this context raises.
+    the whole transaction is over. Raises Unavailable then, and where the database is busy or away.
     """
-    with settings.engine.connect() as connection, connection.begin():
+    with refusals_as_problems(), settings.engine.connect() as connection, connection.begin() as transaction:
         session = _new_session(bind=connection)
         try:
             yield session
             session.commit()
+        except InvalidRequestError:
+            if transaction.is_active:
+                raise
+            log.warning("Airflow took a change back, and with it all that belongs to it", exc_info=True)
+            raise refused() from None
         finally:
             session.close()
 

@@ -12,7 +12,7 @@ from xtended.airflow_host.airflow2.catalogue import DagCatalogue
 from xtended.airflow_host.airflow2.database import writing
 from xtended.airflow_host.airflow2.identity import WebserverIdentity
 from xtended.airflow_host.airflow2.publish import DagTransaction
-from xtended.airflow_host.base import Catalogue, Identity, Transaction, Versions
+from xtended.airflow_host.base import Catalogue, Transaction, Versions
 from xtended.airflow_host.installation import Installation
 from xtended.airflow_host.runs import Runs
 from xtended.problems import Unavailable
@@ -22,7 +22,7 @@ class Airflow2Host(Installation):
     """`base.Host` for Airflow 2.11."""
 
     @cached_property
-    def identity(self) -> Identity:
+    def identity(self) -> WebserverIdentity:
         return WebserverIdentity(self.settings.auth_cache_seconds)
 
     @cached_property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +15,15 @@ from airflow.www.extensions.init_auth_manager import get_auth_manager
 from flask import Response, current_app, g, request
 from flask.globals import app_ctx
 
-from xtended.airflow_host.base import BasicCredentials, BearerCredentials, Credentials, Method, User
+from xtended.airflow_host.base import (
+    BasicCredentials,
+    BearerCredentials,
+    Credentials,
+    Method,
+    OtherCredentials,
+    SessionCredentials,
+    User,
+)
 from xtended.airflow_host.logins import LoginCache
 
 _LOADED = "_xtended_fab_users"
@@ -55,9 +63,20 @@ class WebserverIdentity:
                 self._logins.remember(credentials.username, credentials.password, user)
         return user
 
+    def challenge(self) -> str:
+        """What the backends ask of someone whose credentials they do not take: a WWW-Authenticate."""
+        asked: dict[str, None] = {}
+        # Where there is a public role, some ask only those who bring something.
+        for credentials in (None, OtherCredentials("Nothing")):
+            with self._nothing_but(credentials):
+                for backend in _backends():
+                    headers = backend.requires_authentication(Response)().headers
+                    asked.update(dict.fromkeys(headers.getlist("WWW-Authenticate")))
+        return ", ".join(asked) or 'Cookie realm="Airflow"'
+
     def _ask_backends(self, credentials: Credentials) -> User | None:
         with self._nothing_but(credentials):
-            for backend in current_app.api_auth:  # type: ignore[attr-defined]
+            for backend in _backends():
                 answer = backend.requires_authentication(Response)()
                 # A backend lets anonymous callers in where AUTH_ROLE_PUBLIC is set: that proves nothing.
                 if answer.status_code == 200 and (user := _current_user()):
@@ -65,7 +84,7 @@ class WebserverIdentity:
         return None
 
     @contextmanager
-    def _nothing_but(self, credentials: Credentials) -> Iterator[None]:
+    def _nothing_but(self, credentials: Credentials | None) -> Iterator[None]:
         """A request that carries these credentials alone.
 
         Backends look at the request, not at credentials: one that reads the session cookie would accept a
@@ -79,8 +98,10 @@ class WebserverIdentity:
                 environ["HTTP_AUTHORIZATION"] = f"Basic {pair}"
             case BearerCredentials(token):
                 environ["HTTP_AUTHORIZATION"] = f"Bearer {token}"
-            case _:
-                environ["HTTP_COOKIE"] = f"{self.session_cookie}={credentials.cookie}"
+            case OtherCredentials(header):
+                environ["HTTP_AUTHORIZATION"] = header
+            case SessionCredentials(cookie):
+                environ["HTTP_COOKIE"] = f"{self.session_cookie}={cookie}"
         outer = app_ctx.g
         app_ctx.g = current_app.app_ctx_globals_class()
         try:
@@ -119,6 +140,11 @@ class WebserverIdentity:
 
     def login_url(self) -> str:
         return str(get_auth_manager().get_url_login())
+
+
+def _backends() -> Iterable[Any]:
+    backends: Iterable[Any] = current_app.api_auth  # type: ignore[attr-defined]
+    return backends
 
 
 def _current_user() -> User | None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from airflow import settings
+
 PAGES = "xtended_api"
 
 
 def mount_points() -> dict[str, Any]:
     """Attributes of an `AirflowPlugin`."""
+    see_changes_at_once()
     return {
         "flask_blueprints": property(_blueprints),
         # Airflow makes an address of the endpoint's name, wherever the webserver is served.
@@ -16,6 +19,16 @@ def mount_points() -> dict[str, Any]:
             {"name": "Reference Docs", "category": "Xtended API", "href": f"{PAGES}.landing"},
         ],
     }
+
+
+def see_changes_at_once() -> None:
+    """Have this process ask for a newer form of a DAG from the moment on that it has loaded it.
+
+    For the first seconds after that, Airflow does not look: a scheduler would take the tasks of a new run for
+    removed ones when their DAG was deployed anew in between, and a webserver would create the run without them.
+    Later on it looks each time anyway.
+    """
+    settings.MIN_SERIALIZED_DAG_FETCH_INTERVAL = 0
 
 
 def _blueprints(plugin: object) -> list[Any]:

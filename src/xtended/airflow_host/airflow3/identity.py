@@ -15,7 +15,14 @@ from airflow.configuration import conf
 from airflow.models.dag import DagModel
 from jwt import InvalidTokenError
 
-from xtended.airflow_host.base import BasicCredentials, Credentials, Method, SessionCredentials, User
+from xtended.airflow_host.base import (
+    BasicCredentials,
+    Credentials,
+    Method,
+    OtherCredentials,
+    SessionCredentials,
+    User,
+)
 from xtended.airflow_host.logins import LoginCache
 
 log = logging.getLogger(__name__)
@@ -41,6 +48,8 @@ class AuthManagerIdentity:
     def authenticate(self, credentials: Credentials) -> User | None:
         if isinstance(credentials, BasicCredentials):
             return self._from_password(credentials.username, credentials.password)
+        if isinstance(credentials, OtherCredentials):
+            return None
         token = credentials.cookie if isinstance(credentials, SessionCredentials) else credentials.token
         return _from_token(token)
 
