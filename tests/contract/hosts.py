@@ -5,6 +5,7 @@ The host is the Airflow that is installed beside the interpreter that runs the t
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -44,6 +45,8 @@ class Airflow(Protocol):
     has_bearer: bool
     """Whether there is a `POST /auth/token`."""
     session_cookie: str
+    web_workers: int
+    """Processes that `make run` has answer requests."""
     variable_import: str
     variable_default: str
     """Name of the argument of `Variable.get` that is answered where there is no such Variable."""
@@ -101,6 +104,7 @@ class Airflow3:
     dag_imports = "from airflow.sdk import DAG, dag, task\n"
     has_bearer = True
     session_cookie = "_token"
+    web_workers = 1
     variable_import = "from airflow.sdk import Variable"
     variable_default = "default"
     hook_import = "from airflow.sdk.bases.hook import BaseHook"
@@ -199,6 +203,7 @@ class Airflow2:
     dag_imports = "from airflow import DAG\nfrom airflow.decorators import dag, task\n"
     has_bearer = False
     session_cookie = "session"
+    web_workers = 2
     variable_import = "from airflow.models import Variable"
     variable_default = "default_var"
     hook_import = "from airflow.hooks.base import BaseHook"
@@ -215,6 +220,7 @@ class Airflow2:
     def token(self, user: str, password: str) -> str:
         return "airflow-2-has-none"
 
+    @functools.cache  # noqa: B019 - there are few servers, and Airflow limits the rate of logins
     def session(self, user: str, password: str) -> str:
         with httpx.Client(base_url=self._url, timeout=60) as browser:
             found = re.search(r'name="csrf_token"[^>]* value="([^"]+)"', browser.get("/login/").text)
@@ -261,7 +267,7 @@ class Airflow2:
 
     def menu(self) -> Sequence[Mapping[str, Any]]:
         # The UI makes an address of the name that a plugin gives: only its pages have it.
-        page = self._page("/home")
+        page = self._home_page()
         found = re.search(r"Xtended API<b.*?</ul>", page, re.DOTALL)
         links = re.findall(r'<a href="([^"]+)"[^>]*>([^<]+)</a>', found[0]) if found else []
         return [{"name": name.strip(), "category": "Xtended API", "href": href} for href, name in links]
@@ -290,10 +296,9 @@ class Airflow2:
     def parse_requests(self, rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> set[str]:
         return {_below_dags(row["fileloc"]) for row in rows["dag_priority_parsing_request"]}
 
-    def _page(self, path: str) -> str:
-        user, password = self._login
-        cookie = self.session(user, password)
-        answer = httpx.get(self._url + path, cookies={self.session_cookie: cookie}, timeout=60)
+    def _home_page(self) -> str:
+        cookie = self.session(*self._login)
+        answer = httpx.get(f"{self._url}/home", cookies={self.session_cookie: cookie}, timeout=60)
         assert answer.status_code == 200, answer.text
         return answer.text
 

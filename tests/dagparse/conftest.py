@@ -1,4 +1,4 @@
-"""A real warm parser with a real Airflow 3 in it, shared by the tests that leave it alive."""
+"""A real warm parser with a real Airflow in it, shared by the tests that leave it alive."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 from cryptography.fernet import Fernet
-from warm_parser import BACKEND, IDLE_PROCESSES, Folder, Processes
+from parsed_host import BACKEND
+from warm_parser import IDLE_PROCESSES, Folder, Processes
 
 from xtended.airflow_host.base import ParsedFile
 from xtended.dagparse import Parser

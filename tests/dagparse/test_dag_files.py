@@ -31,7 +31,6 @@ def test_a_dag_file_gives_its_dag_and_tasks(folder: Folder, parse: Parse) -> Non
     (dag,) = parsed.dags
     assert dag.dag_id == "one"
     assert dag.data["dag"]["fileloc"] == str(folder.root / "team/one.py")
-    assert dag.data["dag"]["relative_fileloc"] == "team/one.py"
     assert [task["__var"]["task_id"] for task in dag.data["dag"]["tasks"]] == ["only"]
 
 
@@ -58,8 +57,9 @@ def test_dags_made_by_a_factory_are_found(folder: Folder, parse: Parse) -> None:
 
 def test_taskflow_files_are_understood(folder: Folder, parse: Parse) -> None:
     source = """
+        from datetime import datetime
         from airflow.sdk import dag, task
-        @dag(schedule="@daily")
+        @dag(schedule="@daily", start_date=datetime(2024, 1, 1))
         def flow():
             @task
             def extract():
@@ -359,11 +359,12 @@ def test_closing_every_descriptor_is_answered(folder: Folder, parse: Parse) -> N
 
 def test_a_dag_that_can_not_be_serialised_is_a_problem(folder: Folder, parse: Parse) -> None:
     source = """
+        from datetime import datetime
         from airflow.sdk import DAG
         from airflow.timetables.simple import NullTimetable
         class Unregistered(NullTimetable):
             pass
-        dag = DAG("unserialisable", schedule=Unregistered())
+        dag = DAG("unserialisable", schedule=Unregistered(), start_date=datetime(2024, 1, 1))
         """
     problem = problem_of(parse(folder.write("unserialisable.py", source)))
     assert problem.file == "unserialisable.py"
@@ -383,12 +384,13 @@ def test_a_dag_with_a_cycle_is_a_problem(folder: Folder, parse: Parse) -> None:
 
 def test_a_file_with_a_good_and_a_bad_dag_gives_both(folder: Folder, parse: Parse) -> None:
     source = """
+        from datetime import datetime
         from airflow.sdk import DAG
         from airflow.timetables.simple import NullTimetable
         class Unregistered(NullTimetable):
             pass
         good = DAG("good", schedule=None)
-        bad = DAG("bad", schedule=Unregistered())
+        bad = DAG("bad", schedule=Unregistered(), start_date=datetime(2024, 1, 1))
         """
     parsed = parse(folder.write("mixed.py", source))
     assert [dag.dag_id for dag in parsed.dags] == ["good"]
@@ -420,7 +422,7 @@ def test_modules_in_a_zip_import_each_other(folder: Folder, parse: Parse) -> Non
     )
     (dag,) = parse("pack.zip").dags
     assert dag.dag_id == "zipped"
-    assert dag.data["dag"]["relative_fileloc"] == "pack.zip/main.py"
+    assert dag.data["dag"]["fileloc"] == str(folder.root / "pack.zip/main.py")
 
 
 def test_problems_in_a_zip_name_the_module_and_its_line(folder: Folder, parse: Parse) -> None:

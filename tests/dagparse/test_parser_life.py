@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from warm_parser import BACKEND, IDLE_PROCESSES, Folder, Processes, dag_ids, one_dag
+from parsed_host import BACKEND
+from warm_parser import IDLE_PROCESSES, Folder, Processes, dag_ids, one_dag
 
 from xtended.dagparse import Parser
 from xtended.dagparse.protocol import encode
@@ -287,7 +288,8 @@ def test_the_extension_mounts_nothing_inside_the_parser(
     source = """
         from airflow.sdk import DAG
         from xtended.plugin import XtendedPlugin
-        dag = DAG(f"mounts_{len(XtendedPlugin.fastapi_apps or [])}_apps", schedule=None)
+        mounts = {"fastapi_apps", "flask_blueprints"} & vars(XtendedPlugin).keys()
+        dag = DAG(f"mounts_{len(mounts)}_apps", schedule=None)
         """
     parser = make_parser(mark)
     parsed = parser.parse(folder.tree, [folder.write("mounts.py", source)])[0]

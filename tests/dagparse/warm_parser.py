@@ -8,10 +8,11 @@ import uuid
 import zipfile
 from pathlib import Path
 
+from parsed_host import for_this_airflow
+
 from xtended.airflow_host.base import ParsedFile
 from xtended.dagparse import ParseTree
 
-BACKEND = "xtended.airflow_host.airflow3.parsing:FileProcess.fork"
 BUNDLE = "dags-folder"
 
 ONE_DAG = """
@@ -81,7 +82,7 @@ class Folder:
     def write(self, path: str, *sources: str) -> str:
         file = self.root / path
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text("".join(textwrap.dedent(source) for source in sources))
+        file.write_text(for_this_airflow("".join(textwrap.dedent(source) for source in sources)))
         return path
 
     @property
@@ -98,4 +99,4 @@ def dag_ids(parsed: ParsedFile) -> set[str]:
 def write_zip(path: Path, members: dict[str, str]) -> None:
     with zipfile.ZipFile(path, "w") as archive:
         for name, source in members.items():
-            archive.writestr(name, source)
+            archive.writestr(name, for_this_airflow(source))

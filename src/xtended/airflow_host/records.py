@@ -29,10 +29,14 @@ def refusals_as_problems() -> Iterator[None]:
         yield
     except OperationalError:
         log.warning("The metadata database refused a change", exc_info=True)
-        raise Unavailable(
-            "The metadata database did not take the change in time. Nothing was changed; try again.",
-            headers={"Retry-After": "2"},
-        ) from None
+        raise refused() from None
+
+
+def refused() -> Unavailable:
+    return Unavailable(
+        "The metadata database did not take the change in time. Nothing was changed; try again.",
+        headers={"Retry-After": "2"},
+    )
 
 
 def delete_records(session: Session, dag_id: str) -> None:

@@ -269,3 +269,16 @@ def test_a_dag_whose_tasks_run_is_kept(app: Any, host: Any, parse: Parse) -> Non
     with pytest.raises(Conflict, match="follower"), host.transaction() as transaction:
         transaction.delete_dag("follower")
     assert "follower" in host.catalogue.find(["follower"])
+
+
+def test_a_process_that_has_the_dag_already_sees_its_new_form_at_once(host: Any, parse: Parse) -> None:
+    from airflow.models.dagbag import DagBag
+
+    source = "from airflow import DAG\nfrom airflow.operators.empty import EmptyOperator\n"
+    source += "with DAG('one', schedule=None):\n    EmptyOperator(task_id={!r})\n"
+    publish(host, parse(one=source.format("before")))
+    # What the scheduler and each web worker have.
+    bag = DagBag(read_dags_from_db=True)
+    assert bag.get_dag("one").task_ids == ["before"]
+    publish(host, parse(one=source.format("after")))
+    assert bag.get_dag("one").task_ids == ["after"]
