@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import itertools
 import re
+import shutil
 from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
 
+from contract import hosts
 from contract import server as servers
 from contract.file_server import FileServer, running
 from contract.server import Server
@@ -40,6 +42,17 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     running.close()
 
 
+@pytest.fixture(scope="session")
+def fab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """An Airflow with the FAB auth manager, which knows rights on single DAGs."""
+    home = tmp_path_factory.mktemp("fab")
+    (home / "shared").mkdir()
+    settings = {"AIRFLOW__XTENDED_API__UPLOAD_ROOTS": str(home / "shared")}
+    running = servers.start(home, {**settings, **hosts.installed().fab_settings})
+    yield running
+    running.close()
+
+
 @pytest.fixture
 def admin(server: Server) -> httpx.Client:
     return server.admin
@@ -65,8 +78,6 @@ def deploy(admin: httpx.Client) -> Callable[..., httpx.Response]:
 @pytest.fixture
 def empty_folder(server: Server) -> Server:
     """The server, with nothing in its DAG folder and no DAG in its database that is not stale."""
-    import shutil
-
     for path in server.dags.iterdir():
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     answer = server.admin.post("/refresh_all_dags")

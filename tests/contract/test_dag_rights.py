@@ -11,7 +11,6 @@ import httpx
 import pytest
 
 from contract import dag_files
-from contract import server as servers
 from contract.checks import problem, success
 from contract.server import Server
 
@@ -19,40 +18,33 @@ OWNER_PASSWORD = "öwner: ✓"
 MINE, THEIRS = "mine", "theirs"
 
 
-@pytest.fixture(scope="module")
-def fab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """An Airflow with the FAB auth manager, two DAGs and three users beside Airflow's own roles."""
-    from contract import hosts
-
-    home = tmp_path_factory.mktemp("fab")
-    (home / "shared").mkdir()
-    settings = {"AIRFLOW__XTENDED_API__UPLOAD_ROOTS": str(home / "shared"), **hosts.installed().fab_settings}
-    running = servers.start(home, settings)
-    try:
-        for dag_id in (MINE, THEIRS):
-            sent = {"dag_file": (f"{dag_id}.py", dag_files.dag(dag_id))}
-            success(running.admin.post("/deploy_dag", files=sent, data={"otf_sync": "y"}))
-        rights = [("can_read", f"DAG:{MINE}"), ("can_edit", f"DAG:{MINE}"), ("can_delete", f"DAG:{MINE}")]
-        running.add_user("owner", OWNER_PASSWORD, rights)
-        running.add_user("reader", "reader", [("can_read", f"DAG:{MINE}"), ("can_read", f"DAG:{THEIRS}")])
-        running.add_user("nobody", "nobody", [])
-        yield running
-    finally:
-        running.close()
-
-
-@pytest.fixture
-def owner(fab: Server) -> httpx.Client:
-    return fab.client("owner")
-
-
-@pytest.fixture
-def both(fab: Server) -> Iterator[Server]:
-    """The server, with its two DAGs as they were."""
-    yield fab
+def deploy_both(server: Server) -> None:
     for dag_id in (MINE, THEIRS):
         sent = {"dag_file": (f"{dag_id}.py", dag_files.dag(dag_id))}
-        success(fab.admin.post("/deploy_dag", files=sent, data={"otf_sync": "y", "force": "y"}))
+        success(server.admin.post("/deploy_dag", files=sent, data={"otf_sync": "y", "force": "y"}))
+
+
+@pytest.fixture(scope="module")
+def peopled(fab: Server) -> Server:
+    """The server with two DAGs, and three users beside those of Airflow's own roles."""
+    deploy_both(fab)
+    rights = [("can_read", f"DAG:{MINE}"), ("can_edit", f"DAG:{MINE}"), ("can_delete", f"DAG:{MINE}")]
+    fab.add_user("owner", OWNER_PASSWORD, rights)
+    fab.add_user("reader", "reader", [("can_read", f"DAG:{MINE}"), ("can_read", f"DAG:{THEIRS}")])
+    fab.add_user("nobody", "nobody", [])
+    return fab
+
+
+@pytest.fixture
+def owner(peopled: Server) -> httpx.Client:
+    return peopled.client("owner")
+
+
+@pytest.fixture
+def both(peopled: Server) -> Iterator[Server]:
+    """The server, with its two DAGs as they were."""
+    yield peopled
+    deploy_both(peopled)
 
 
 def send(client: httpx.Client, filename: str, content: bytes, **fields: str) -> httpx.Response:

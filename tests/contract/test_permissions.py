@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from contract.server import CHECKOUT, Server
+from contract.checks import problem
+from contract.server import CHECKOUT, PREFIX, Server
 
+SPEC = yaml.safe_load((CHECKOUT / "openapi" / "xtended.yaml").read_text())
 METHODS = ("get", "post", "put", "patch", "delete")
 CALLERS = (None, "viewer", "user", "op", "admin")
 # What Airflow's own roles may do to DAGs, in each auth manager that the suite runs.
@@ -20,11 +21,26 @@ RIGHTS = {None: set(), "viewer": READ, "user": CHANGE, "op": CHANGE, "admin": CH
 
 
 def _operations() -> Iterator[tuple[str, str, dict[str, Any]]]:
-    spec = yaml.safe_load((CHECKOUT / "openapi" / "xtended.yaml").read_text())
-    for path, item in spec["paths"].items():
+    for path, item in SPEC["paths"].items():
         for method in METHODS:
             if method in item:
                 yield path, method, item[method]
+
+
+def _harmless(operation: dict[str, Any]) -> dict[str, str]:
+    """A query that reaches the operation and leaves files and runs as they are."""
+    query = {}
+    for parameter in operation.get("parameters", ()):
+        declared = (
+            SPEC["components"]["parameters"][parameter["$ref"].rpartition("/")[2]]
+            if "$ref" in parameter
+            else parameter
+        )
+        if declared["name"] == "dry_run":
+            query["dry_run"] = "true"
+        elif declared["name"] == "dag_id" or declared.get("required"):
+            query[declared["name"]] = "no-such-thing.py"
+    return query
 
 
 def _let_in(rule: dict[str, Any], caller: str | None) -> bool:
@@ -35,17 +51,23 @@ def _let_in(rule: dict[str, Any], caller: str | None) -> bool:
     return rule["scope"] == "authenticated" or rule["method"] in RIGHTS[caller]
 
 
+@pytest.fixture(params=["server", "fab"])
+def either(request: pytest.FixtureRequest) -> Server:
+    """The server of each auth manager."""
+    return request.getfixturevalue(request.param)
+
+
 @pytest.mark.parametrize("caller", CALLERS)
 @pytest.mark.parametrize(
     ("path", "method", "operation"),
     [pytest.param(*each, id=each[2]["operationId"]) for each in _operations()],
 )
 def test_an_operation_lets_in_whom_it_declares(
-    server: Server, path: str, method: str, operation: dict[str, Any], caller: str | None
+    either: Server, path: str, method: str, operation: dict[str, Any], caller: str | None
 ) -> None:
     # Malformed on purpose: who is let in meets a 400, who is not a 401 or 403, and nothing is changed.
     address = path.replace("{", "").replace("}", "")
-    answer = server.client(caller).request(method.upper(), address, params={"no_such_parameter": "x"})
+    answer = either.client(caller).request(method.upper(), address, params={"no_such_parameter": "x"})
     expected = _let_in(operation["x-airflow-access"], caller)
     if expected:
         assert answer.status_code not in (401, 403), answer.text
@@ -54,6 +76,25 @@ def test_an_operation_lets_in_whom_it_declares(
         assert answer.status_code == (401 if caller is None else 403), answer.text
 
 
-def test_the_spec_is_where_this_test_looks_for_it() -> None:
-    assert len(list(_operations())) > 10
-    assert Path(CHECKOUT / "openapi" / "xtended.yaml").is_file()
+@pytest.mark.parametrize(
+    ("path", "operation"),
+    [
+        pytest.param(path, operation, id=operation["operationId"])
+        for path, method, operation in _operations()
+        if operation.get("deprecated")
+    ],
+)
+def test_every_older_form_says_what_replaces_it_and_never_takes_the_session(
+    server: Server, path: str, operation: dict[str, Any]
+) -> None:
+    # Malformed on purpose, so that nothing is changed.
+    query = {"no_such_parameter": "x"}
+    session = {
+        "Cookie": f"{server.airflow.session_cookie}={server.airflow.session('admin', server.passwords['admin'])}"
+    }
+    answer = server.client(None).get(path, params=query, headers={**session, "Sec-Fetch-Site": "same-origin"})
+    problem(answer, 401, "unauthenticated")
+    answer = server.admin.get(path, params=_harmless(operation))
+    assert answer.status_code < 500, answer.text
+    assert answer.headers["deprecation"].startswith("@")
+    assert answer.headers["link"] == f'<{PREFIX}{operation["x-successor"]}>; rel="successor-version"'
