@@ -160,3 +160,18 @@ def test_a_dag_that_two_files_define_stays_with_the_file_it_is_recorded_in(
     assert body["failed"] == [f"{name}_a.py"]
     assert name in body["import_errors"][0]["message"]
     assert server.airflow.tasks(name) == {"recorded"}
+
+
+def test_hostile_files_cost_a_scan_nothing_but_themselves(empty_folder: Server, name: str) -> None:
+    for filename, content in {
+        f"{name}_a_loops.py": b"# airflow dag\nwhile True: pass\n",
+        f"{name}_b_exits.py": b"# airflow dag\nimport os\nos._exit(3)\n",
+        f"{name}_c_recurses.py": b"# airflow dag\ndef f(): f()\nf()\n",
+        f"{name}_d.py": dag_files.dag(name),
+    }.items():
+        (empty_folder.dags / filename).write_bytes(content)
+    body = success(empty_folder.admin.post("/scan_dags", params={"otf_sync": "y"}))
+    assert body["parsed"] == 4
+    assert body["failed"] == [f"{name}_a_loops.py", f"{name}_b_exits.py", f"{name}_c_recurses.py"]
+    assert [error["file"] for error in body["import_errors"]] == body["failed"]
+    assert empty_folder.airflow.trigger(name)
