@@ -9,6 +9,7 @@ import configparser
 import json
 import os
 import secrets
+import sys
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -111,6 +112,9 @@ class Home:
         if self.kind == "airflow3":
             wanted["api", "base_url"] = f"http://localhost:{port}"
             wanted["core", "execution_api_server_url"] = f"http://localhost:{port}/execution/"
+        else:
+            # Its executor starts tasks with the `airflow` that it finds on the path.
+            result["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{result.get('PATH', os.defpath)}"
         for (section, key), value in wanted.items():
             if self.option(section, key) is None:
                 result[variable(section, key)] = value
