@@ -50,9 +50,6 @@ class Rights:
     def may_some(self, user: User, method: Method, entity: str | None) -> bool:
         return any(right == method for right, _ in self.rights[user.name])
 
-    def login_url(self) -> str:
-        return "/login"
-
 
 def enter(rule: Rule, who: Credentials, method: str = "POST", **headers: str) -> User:
     return admit(

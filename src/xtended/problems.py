@@ -15,8 +15,6 @@
     |   +-- FileDefinesOtherDags
     |   +-- FolderNotOurs
     |   +-- ChangedMeanwhile
-    |   +-- ChangedOutside
-    +-- RevisionMoved 412
     +-- TooLarge 413
     +-- UnsupportedType 415
     +-- DagInvalid 422
@@ -122,16 +120,6 @@ class ChangedMeanwhile(Conflict):
     """Files moved on between the check of a request and its end; `changed_files` names them."""
 
     kind, title = "changed-meanwhile", "Changed by another request"
-
-
-class ChangedOutside(Conflict):
-    """Files were last changed by other hands than this API's; `changed_files` names them."""
-
-    kind, title = "changed-outside", "Changed outside of the API"
-
-
-class RevisionMoved(Problem):
-    status, kind, title = 412, "revision-moved", "The DAG folder has moved on"
 
 
 class TooLarge(Problem):

@@ -78,10 +78,6 @@ class Identity(Protocol):
         """Whether `user` may use `method` on at least one DAG, existing or not."""
         ...
 
-    def login_url(self) -> str:
-        """Where a browser logs in to Airflow."""
-        ...
-
 
 @dataclass(frozen=True)
 class KnownDag:

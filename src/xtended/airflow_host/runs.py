@@ -133,10 +133,6 @@ class RunChanges(RunReader, Protocol):
         """End these in a finished state; the process of a running one is ended by its own supervisor."""
         ...
 
-    def end_run(self, run: Run, state: str) -> None:
-        """End a run as `success` or `failed`; its task instances are left as they are."""
-        ...
-
     def create(self, new: NewRun) -> Run:
         """A queued run with all its task instances. Raises BadRequest (conf, ids), Conflict (it exists)."""
         ...

@@ -57,8 +57,3 @@ class Staged:
     unchanged: tuple[str, ...]
     old_sha256: Mapping[str, str]
     """Hex digest of what the folder holds now, for each path in `changed`, `deleted` and `unchanged`."""
-
-    @property
-    def empty(self) -> bool:
-        """Whether applying it would change nothing."""
-        return not (self.added or self.changed or self.deleted)

@@ -42,7 +42,7 @@ class DagStore:
     """The DAG folder `root`, and all that is kept about it in `history`, a folder that no other root shares.
 
     Safe to use from several threads and processes, also with an object each; all on one machine, as locks on
-    network file systems can't be relied on. `lock_timeout` is in seconds, `keep_days` in days.
+    network file systems can't be relied on. `lock_timeout` is in seconds.
     """
 
     def __init__(
@@ -51,13 +51,12 @@ class DagStore:
         history: Path,
         *,
         lock_timeout: float = 10.0,
-        keep_days: int = 90,
         ignore_syntax: Syntax = "glob",
     ) -> None:
         """Raises Misconfigured where `history` lies in the DAG folder."""
         if history.resolve().is_relative_to(root.resolve()):
             raise Misconfigured(
-                "The history can't be kept inside the DAG folder: set history_path elsewhere."
+                "The folder xtended in AIRFLOW_HOME lies inside the folder to deploy to; move one of the two."
             )
         self._folder = Folder(root, ignore_syntax)
         self._home = history / _OWN

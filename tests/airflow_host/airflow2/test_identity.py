@@ -174,7 +174,3 @@ def test_a_right_on_a_dag_that_is_not_there_yet_is_a_right_on_some(
         assert identity.may_some(login(identity, some), "PUT", None)
         assert not identity.may_some(login(identity, some), "DELETE", None)
         assert not identity.may_some(login(identity, none), "PUT", None)
-
-
-def test_the_login_page_is_airflows(identity: WebserverIdentity, in_request: None) -> None:
-    assert identity.login_url() == "/login/"

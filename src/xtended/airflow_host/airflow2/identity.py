@@ -138,9 +138,6 @@ class WebserverIdentity:
             dag_ids = get_auth_manager().get_permitted_dag_ids(methods=[method], user=native)
         return any(self.may(user, method, entity, dag_id) for dag_id in dag_ids)
 
-    def login_url(self) -> str:
-        return str(get_auth_manager().get_url_login())
-
 
 def _backends() -> Iterable[Any]:
     backends: Iterable[Any] = current_app.api_auth  # type: ignore[attr-defined]

@@ -71,9 +71,6 @@ class AuthManagerIdentity:
                 return True
         return bool(get_auth_manager().get_authorized_dag_ids(user=user.native, method=cast(Any, method)))
 
-    def login_url(self) -> str:
-        return str(get_auth_manager().get_url_login())
-
     def _from_password(self, username: str, password: str) -> User | None:
         token = self._logins.get(username, password)
         if token is not None:
