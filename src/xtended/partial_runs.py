@@ -78,7 +78,8 @@ def ends(shape: DagShape, selected: frozenset[str]) -> dict[str, tuple[str, str 
     result: dict[str, tuple[str, str | None]] = {
         task_id: (SKIPPED, None) for task_id in shape.tasks if task_id not in selected
     }
-    for task_id in ancestors:
+    # Sorted, so that the same request is refused for the same task in every process.
+    for task_id in sorted(ancestors):
         state, waiting = _state_for(shape, shape.tasks[task_id], selected)
         why = f"selected task {waiting}" if waiting else "the selected tasks"
         result[task_id] = (
