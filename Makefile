@@ -18,7 +18,7 @@ export REDOCLY_TELEMETRY := off
 export REDOCLY_SUPPRESS_UPDATE_NOTICE := true
 
 .DEFAULT_GOAL := help
-.PHONY: help run test fuzz lint format bench dist requirements clean
+.PHONY: help run test lint format bench dist requirements clean
 .SECONDARY:
 
 help: ## Show this list
@@ -31,11 +31,8 @@ run: $(HOSTS:%=.venv/%/.host) ## Start Airflow with this extension, on http://lo
 
 test: $(HOSTS:%=.venv/%/.dev) .venv/tools/.done ## Run the tests
 	@failed=0; for host in $(HOSTS); do \
-		echo "Tests on $$host"; .venv/$$host/bin/python -m pytest --ignore tests/contract/test_fuzz.py $(ARGS) || failed=1; \
+		echo "Tests on $$host"; .venv/$$host/bin/python -m pytest $(ARGS) || failed=1; \
 	done; exit $$failed
-
-fuzz: .venv/$(HOST)/.dev .venv/tools/.done ## Fuzz the served contract with schemathesis
-	.venv/$(HOST)/bin/python -m pytest tests/contract/test_fuzz.py $(ARGS)
 
 lint: .venv/airflow3/.dev .venv/airflow2/.dev .venv/tools/.done node_modules/.done ## Check style, types, layers and the spec
 	$(TOOLS)/ruff check .
