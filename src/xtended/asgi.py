@@ -220,6 +220,10 @@ def _on_bad_form(_: ConnexionRequest, error: Exception) -> ConnexionResponse:
     return _response(problem_answer(BadRequest(f"The form can't be read: {message}"), {}))
 
 
+def _on_bad_text(_: ConnexionRequest, error: Exception) -> ConnexionResponse:
+    return _response(problem_answer(BadRequest("The request's body is not UTF-8."), {}))
+
+
 def _on_error(_: ConnexionRequest, error: Exception) -> ConnexionResponse:
     log.error("A request failed before it reached its operation", exc_info=error)
     return _response(internal_error({}))
@@ -230,5 +234,6 @@ _ERROR_HANDLERS: Mapping[type[Exception], Callable[[ConnexionRequest, Exception]
     ProblemException: _on_refusal,
     HTTPException: _on_refusal,
     MultiPartException: _on_bad_form,
+    UnicodeDecodeError: _on_bad_text,
     Exception: _on_error,
 }

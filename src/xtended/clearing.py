@@ -74,8 +74,14 @@ def instances_to_clear(reader: RunReader, run: Run, wanted: Clearing) -> list[In
     if wanted.only_failed or wanted.only_running:
         states = (FAILED if wanted.only_failed else set()) | ({"running"} if wanted.only_running else set())
         everything = [one for one in everything if one.state in states]
-    setups = setups_again(shape, {one.task_id for one in everything}) - {one.task_id for one in everything}
-    return everything + reader.instances(run, setups) if setups else everything
+    return with_setups(reader, run, everything)
+
+
+def with_setups(reader: RunReader, run: Run, chosen: list[Instance]) -> list[Instance]:
+    """These instances, and those of the setups that they need once more."""
+    task_ids = {instance.task_id for instance in chosen}
+    setups = setups_again(known_shape(reader, run.dag_id, run), task_ids) - task_ids
+    return chosen + reader.instances(run, setups) if setups else chosen
 
 
 def _matching(shape: DagShape, regex: str) -> set[str]:

@@ -117,6 +117,11 @@ def instances_of(reader: RunReader, run: Run, task: TaskRef) -> list[Instance]:
     return one
 
 
+def name(instance: Instance) -> str:
+    """A task's id, with the map index of a mapped one."""
+    return instance.task_id if instance.map_index < 0 else f"{instance.task_id}[{instance.map_index}]"
+
+
 def date_text(date: datetime | None) -> str | None:
     """A date as the older API wrote it: microseconds, and the offset without a colon."""
     return None if date is None else date.strftime("%Y-%m-%dT%H:%M:%S.%f%z")

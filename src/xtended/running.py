@@ -19,6 +19,7 @@ from xtended.naming_runs import (
     TaskRef,
     instances_of,
     known_shape,
+    name,
     named_run,
     parse_date,
     runnable_dag,
@@ -29,7 +30,17 @@ from xtended.starting import parse_conf
 T = TypeVar("T")
 
 KILLABLE = frozenset(
-    {None, "scheduled", "queued", "running", "deferred", "up_for_retry", "up_for_reschedule", "restarting"}
+    {
+        None,
+        "scheduled",
+        "queued",
+        "running",
+        "deferred",
+        "awaiting_input",
+        "up_for_retry",
+        "up_for_reschedule",
+        "restarting",
+    }
 )
 EDIT_TASKS = Rule("each", "PUT", "TASK_INSTANCE")
 # Airflow's supervisor asks every few seconds whether its task may go on, and then gives it time to end.
@@ -68,15 +79,22 @@ def restart_failed(call: Call, ref: RunRef) -> tuple[int, int]:
     return change_run(call, "xtended.restart_failed_task", ref, work)
 
 
-def instances_to_restart(changes: RunReader, run: Run) -> tuple[list[Instance], list[Instance]]:
-    """The failed instances of a run, and those with everything that depends on them. Raises NotFound."""
+def instances_to_restart(
+    changes: RunReader, run: Run, task: TaskRef | None = None
+) -> tuple[list[Instance], list[Instance]]:
+    """The failed instances of a run, or of one task, and those with everything that depends on them.
+
+    Raises NotFound where there is none.
+    """
     everything = changes.instances(run)
-    failed = [instance for instance in everything if instance.state == "failed"]
+    candidates = everything if task is None else instances_of(changes, run, task)
+    failed = [instance for instance in candidates if instance.state == "failed"]
     if not failed:
         # Upstream tasks may have been cleared alone since.
-        failed = [instance for instance in everything if instance.state in FAILED]
+        failed = [instance for instance in candidates if instance.state in FAILED]
     if not failed:
-        raise NotFound(f"Run {run.run_id!r} of DAG {run.dag_id!r} has no failed tasks.")
+        which = "no failed tasks" if task is None else f"no failed instance of task {task.task_id!r}"
+        raise NotFound(f"Run {run.run_id!r} of DAG {run.dag_id!r} has {which}.")
     shape = known_shape(changes, run.dag_id, run)
     seeds = {(instance.task_id, instance.map_index) for instance in failed}
     reached = seeds | shape.downstream_instances(seeds)
@@ -150,7 +168,7 @@ def skip(call: Call, ref: RunRef, task: TaskRef, *, include_downstream: bool) ->
     return change_run(call, "xtended.skip_task_instance", ref, work)
 
 
-def with_downstream(changes: RunChanges, run: Run, chosen: Sequence[Instance]) -> list[Instance]:
+def with_downstream(changes: RunReader, run: Run, chosen: Sequence[Instance]) -> list[Instance]:
     """These instances and all that depend on them."""
     shape = known_shape(changes, run.dag_id, run)
     seeds = {(instance.task_id, instance.map_index) for instance in chosen}
@@ -202,8 +220,3 @@ def run_selected(call: Call, selection: Selection) -> tuple[Run, list[str]]:
 
 def _names(instances: Sequence[Instance]) -> list[str]:
     return [name(instance) for instance in instances]
-
-
-def name(instance: Instance) -> str:
-    """A task's id, with the map index of a mapped one."""
-    return instance.task_id if instance.map_index < 0 else f"{instance.task_id}[{instance.map_index}]"

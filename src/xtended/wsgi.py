@@ -21,6 +21,7 @@ from connexion.decorators.validation import (
 from connexion.exceptions import BadRequestProblem, ProblemException, UnsupportedMediaTypeProblem
 from connexion.resolver import Resolution, Resolver
 from connexion.security import FlaskSecurityHandlerFactory
+from connexion.utils import all_json
 from flask import Blueprint, Response, request
 from flask.blueprints import BlueprintSetupState
 from flask.globals import request_ctx
@@ -147,10 +148,14 @@ class _Parameters(ParameterValidator):
         return error.partition("\n")[0] if error else error
 
 
-class _Form(RequestBodyValidator):
+class _Body(RequestBodyValidator):
     """Connexion 2's own takes whatever is no form for an empty one, or fails on it."""
 
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        if all_json(self.consumes):
+            checked_json: Callable[..., Any] = super().__call__(function)
+            return checked_json
+
         @functools.wraps(function)
         def checked(connexion_request: Any) -> Any:
             self._check(connexion_request)
@@ -221,7 +226,7 @@ def create_blueprint(services: Services, swagger_ui: Path | None, challenge: Cal
         base_path=PREFIX,
         resolver=_Bound(services, operations),
         strict_validation=True,
-        validator_map={"parameter": _Parameters, "body": _Form},
+        validator_map={"parameter": _Parameters, "body": _Body},
         options={
             "uri_parser_class": UriParser,
             "swagger_ui": swagger_ui is not None,

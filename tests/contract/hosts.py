@@ -51,6 +51,8 @@ class Airflow(Protocol):
     variable_default: str
     """Name of the argument of `Variable.get` that is answered where there is no such Variable."""
     hook_import: str
+    keeps_parse_times: bool
+    """Whether the database says how long a file's last parse took."""
 
     def token(self, user: str, password: str) -> str:
         """A bearer token of Airflow; what would be one where it has none."""
@@ -108,6 +110,7 @@ class Airflow3:
     variable_import = "from airflow.sdk import Variable"
     variable_default = "default"
     hook_import = "from airflow.sdk.bases.hook import BaseHook"
+    keeps_parse_times = True
     fab_settings: Mapping[str, str] = {
         "AIRFLOW__CORE__AUTH_MANAGER": "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager"
     }
@@ -207,6 +210,7 @@ class Airflow2:
     variable_import = "from airflow.models import Variable"
     variable_default = "default_var"
     hook_import = "from airflow.hooks.base import BaseHook"
+    keeps_parse_times = False
     # It has no other auth manager.
     fab_settings: Mapping[str, str] = {}
 

@@ -171,6 +171,22 @@ def test_reading_a_dag_is_no_right_to_change_it(both: Server) -> None:
     assert both.files() == before
 
 
+def test_dags_are_listed_to_those_who_may_read_them(both: Server, owner: httpx.Client) -> None:
+    (both.dags / "broken_owned.py").write_text("# airflow dag\nraise ValueError\n")
+    success(both.admin.post("/scan_dags", params={"otf_sync": "y"}))
+    for client, dag_ids, files in (
+        (owner, [MINE], {"mine.py"}),
+        (both.client("reader"), [MINE, THEIRS], {"mine.py", "theirs.py"}),
+    ):
+        body = success(client.get("/list_dags", params={"report": "y"}))
+        assert [dag["dag_id"] for dag in body["dags"]] == dag_ids
+        assert {file["file"] for file in body["report"]} == files
+    body = success(both.admin.get("/list_dags", params={"report": "y"}))
+    assert "broken_owned.py" in {file["file"] for file in body["report"]}
+    (both.dags / "broken_owned.py").unlink()
+    problem(both.client("nobody").get("/list_dags"), 403, "forbidden")
+
+
 def test_a_login_without_rights_may_ask_for_the_version_alone(both: Server) -> None:
     nobody = both.client("nobody")
     success(nobody.get("/version"))

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -90,6 +91,32 @@ class KnownDag:
     stale: bool
 
 
+@dataclass(frozen=True)
+class ListedDag:
+    """A DAG that is not stale, and the last parse of its file.
+
+    `path` is relative to the DAG's own bundle, None where it lies outside; `parse_seconds` is None where
+    the host does not keep it.
+    """
+
+    dag_id: str
+    path: str | None
+    bundle: str | None
+    paused: bool
+    owners: tuple[str, ...]
+    parsed_at: datetime | None
+    parse_seconds: float | None
+
+
+@dataclass(frozen=True)
+class RecordedError:
+    """An import error as Airflow keeps it; `traceback` is not for clients."""
+
+    path: str
+    bundle: str | None
+    traceback: str = field(repr=False)
+
+
 class Catalogue(Protocol):
     """What Airflow's database says about DAGs."""
 
@@ -107,6 +134,14 @@ class Catalogue(Protocol):
 
     def broken_files(self) -> set[str]:
         """The files of the DAG folder that have an import error, by Airflow's record."""
+        ...
+
+    def listing(self) -> list[ListedDag]:
+        """Every DAG that is not stale, by id."""
+        ...
+
+    def import_errors(self) -> list[RecordedError]:
+        """Every import error, by bundle and file."""
         ...
 
 

@@ -39,6 +39,11 @@ def refused() -> Unavailable:
     )
 
 
+def split_owners(owners: str | None) -> tuple[str, ...]:
+    """The owners of a DAG, which Airflow keeps in one column."""
+    return tuple(name.strip() for name in (owners or "").split(",") if name.strip())
+
+
 def delete_records(session: Session, dag_id: str) -> None:
     """Delete what Airflow knows of a DAG. Raises NotFound, and Conflict where its tasks still run."""
     try:

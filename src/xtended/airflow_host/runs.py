@@ -133,6 +133,10 @@ class RunChanges(RunReader, Protocol):
         """End these in a finished state; the process of a running one is ended by its own supervisor."""
         ...
 
+    def end(self, run: Run, state: str) -> None:
+        """Give the run itself this end state: `success` or `failed`."""
+        ...
+
     def create(self, new: NewRun) -> Run:
         """A queued run with all its task instances. Raises BadRequest (conf, ids), Conflict (it exists)."""
         ...

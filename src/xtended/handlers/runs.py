@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from xtended import looking, running, starting
+from xtended import listing, looking, running, starting
 from xtended.api import Call
+from xtended.listing import FileReport
 from xtended.naming_runs import RunRef, date_text
 from xtended.problems import BadRequest
 from xtended.running import Selection
@@ -52,6 +53,39 @@ def dag_state(
         "endDate": date_text(run.end_date),
         "run_id": run.run_id,
         "execution_date": date_text(run.logical_date),
+    }
+
+
+def list_dags(call: Call, subdir: str | None = None, *, report: bool = False) -> Mapping[str, Any]:
+    dags = listing.readable_dags(call, subdir)
+    answer = {
+        "status": "success",
+        "message": "\n".join(dag.dag_id for dag in dags),
+        "dags": [
+            {
+                "dag_id": dag.dag_id,
+                "file": dag.path,
+                "bundle": dag.bundle,
+                "paused": dag.paused,
+                "owners": list(dag.owners),
+            }
+            for dag in dags
+        ],
+    }
+    if report:
+        answer["report"] = [_file_report(file) for file in listing.parse_report(call, subdir)]
+    return answer
+
+
+def _file_report(file: FileReport) -> dict[str, Any]:
+    return {
+        "file": file.path,
+        "bundle": file.bundle,
+        "parse_seconds": file.parse_seconds,
+        "parsed_at": date_text(file.parsed_at),
+        "dag_count": len(file.dag_ids),
+        "dag_ids": list(file.dag_ids),
+        "import_errors": [problem.public() for problem in file.import_problems],
     }
 
 

@@ -12,8 +12,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from xtended.airflow_host.airflow2 import folder
 from xtended.airflow_host.airflow2.database import reading
-from xtended.airflow_host.base import KnownDag
-from xtended.airflow_host.records import CHUNK
+from xtended.airflow_host.base import KnownDag, ListedDag, RecordedError
+from xtended.airflow_host.records import CHUNK, split_owners
 
 _COLUMNS = (DagModel.dag_id, DagModel.fileloc, DagModel.is_paused, DagModel.is_active)
 
@@ -54,6 +54,28 @@ class DagCatalogue:
         with reading() as session:
             filelocs = list(session.scalars(select(ParseImportError.filename)))
         return {path for fileloc in filelocs if (path := folder.file_of(fileloc)) is not None}
+
+    def listing(self) -> list[ListedDag]:
+        columns = (*_COLUMNS[:3], DagModel.owners, DagModel.last_parsed_time)
+        query = select(*columns).where(DagModel.is_active, ~DagModel.is_subdag).order_by(DagModel.dag_id)
+        with reading() as session:
+            rows = list(session.execute(query))
+        found = []
+        for dag_id, fileloc, paused, owners, parsed_at in rows:
+            path = folder.file_of(fileloc)
+            bundle = None if path is None else folder.BUNDLE_NAME
+            found.append(ListedDag(dag_id, path, bundle, bool(paused), split_owners(owners), parsed_at, None))
+        return found
+
+    def import_errors(self) -> list[RecordedError]:
+        query = select(ParseImportError.filename, ParseImportError.stacktrace)
+        with reading() as session:
+            rows = list(session.execute(query.order_by(ParseImportError.filename)))
+        return [
+            RecordedError(path, folder.BUNDLE_NAME, traceback or "")
+            for filename, traceback in rows
+            if (path := folder.file_of(filename)) is not None
+        ]
 
 
 def _known(rows: Iterable[Any]) -> list[KnownDag]:

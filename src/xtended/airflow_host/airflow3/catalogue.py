@@ -12,8 +12,8 @@ from sqlalchemy import or_, select, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from xtended.airflow_host.base import KnownDag
-from xtended.airflow_host.records import CHUNK
+from xtended.airflow_host.base import KnownDag, ListedDag, RecordedError
+from xtended.airflow_host.records import CHUNK, split_owners
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +51,45 @@ class DagCatalogue:
     def broken_files(self) -> set[str]:
         with create_session(scoped=False) as session:
             return {file_of(filename) for _, filename in import_errors(session, self._bundle)}
+
+    def listing(self) -> list[ListedDag]:
+        query = (
+            select(
+                DagModel.dag_id,
+                DagModel.relative_fileloc,
+                DagModel.bundle_name,
+                DagModel.is_paused,
+                DagModel.owners,
+                DagModel.last_parsed_time,
+                DagModel.last_parse_duration,
+            )
+            .where(~DagModel.is_stale)
+            .order_by(DagModel.dag_id)
+        )
+        with create_session(scoped=False) as session:
+            return [
+                ListedDag(
+                    dag_id=row.dag_id,
+                    path=file_of(row.relative_fileloc) if row.relative_fileloc else None,
+                    bundle=row.bundle_name,
+                    paused=bool(row.is_paused),
+                    owners=split_owners(row.owners),
+                    parsed_at=row.last_parsed_time,
+                    parse_seconds=row.last_parse_duration,
+                )
+                for row in session.execute(query)
+            ]
+
+    def import_errors(self) -> list[RecordedError]:
+        query = select(
+            ParseImportError.filename, ParseImportError.bundle_name, ParseImportError.stacktrace
+        ).order_by(ParseImportError.bundle_name, ParseImportError.filename)
+        with create_session(scoped=False) as session:
+            return [
+                RecordedError(file_of(row.filename), row.bundle_name, row.stacktrace or "")
+                for row in session.execute(query)
+                if row.filename
+            ]
 
 
 def dags_in_files(session: Session, bundle_name: str, paths: Collection[str] | None) -> list[KnownDag]:

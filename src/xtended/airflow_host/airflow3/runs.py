@@ -20,6 +20,7 @@ from airflow.ti_deps.dependencies_deps import SCHEDULER_QUEUED_DEPS
 from airflow.utils.net import get_hostname
 from airflow.utils.retries import run_with_db_retries
 from airflow.utils.session import create_session
+from airflow.utils.state import DagRunState
 from sqlalchemy import Row, bindparam, or_, select, update
 from sqlalchemy.orm import Session
 
@@ -208,6 +209,9 @@ class ChangingRuns(SessionRuns):
             self.session.connection().execute(
                 update(table).where(table.c.id == bindparam("key")).values(**values, updated_at=now), rows
             )
+
+    def end(self, run: Run, state: str) -> None:
+        self.session.get_one(DagRun, run.native, populate_existing=True).set_state(DagRunState(state))
 
     def create(self, new: NewRun) -> Run:
         dag = self.serialised(new.dag_id, None)
