@@ -14,6 +14,8 @@ TOOLS := .venv/tools/bin
 SPEC := openapi/xtended.yaml
 
 export UV_NO_PROGRESS := 1
+# Airflow is compiled once, and not by each of the many processes that import it.
+export PYTHONDONTWRITEBYTECODE :=
 export REDOCLY_TELEMETRY := off
 export REDOCLY_SUPPRESS_UPDATE_NOTICE := true
 
