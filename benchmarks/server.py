@@ -96,8 +96,12 @@ class Airflow:
 
 
 def clean_environment(home: Path) -> dict[str, str]:
-    """The caller's environment without its own Airflow settings, pointing to `home`."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith("AIRFLOW_") and k != "PORT"}
+    """The caller's environment without its own Airflow settings, pointing to `home`.
+
+    And without what keeps Python from storing compiled code, which Airflow's users have no reason to set.
+    """
+    left_out = ("PORT", "PYTHONDONTWRITEBYTECODE")
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("AIRFLOW_") and k not in left_out}
     return {**kept, "AIRFLOW_HOME": str(home)}
 
 
