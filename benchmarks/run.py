@@ -19,6 +19,7 @@ import deploys
 import footprint
 import latency
 import psutil
+import reparse
 from measures import Row, table
 from server import CLONE, running
 
@@ -63,6 +64,8 @@ def measure(deploy_rounds: int, scratch: Path) -> list[Row]:
             say(table(rows[-1:]))
             if files == 1:
                 rows += [row for clients in (1, 4) for row in latency.measure(airflow, clients, REQUESTS)]
+            else:
+                rows.append(reparse.measure(airflow, files))
     say("Starting the api-server with and without the extension")
     home = scratch / "files-1"
     return [*rows, footprint.import_time(home), *footprint.memory(home)]
