@@ -274,10 +274,36 @@ def test_a_folder_is_not_replaced_by_a_file(deploy):
         deploy(deletes=["team/b.py"])
 
 
-def test_a_file_can_make_way_for_a_folder_of_its_name(store, deploy):
+def test_a_file_can_make_way_for_a_folder_of_its_name_and_back(root, store, deploy):
     deploy({"thing": "1"})
-    deploy({"thing/a.py": "1"}, ["thing"])
-    assert store.list() == ["thing/a.py"]
+    deploy({"thing/deep/a.py": "1", "thing/b.py": "1"}, ["thing"])
+    assert store.list() == ["thing/b.py", "thing/deep/a.py"]
+    (root / "thing").chmod(0o750)
+    before = snapshot(root)
+    change = ChangeSet({"thing": b"2"}, frozenset({"thing/deep/a.py", "thing/b.py"}))
+    with store.stage(change, force=False) as staged:
+        assert (staged.tree_root / "thing").read_text() == "2"
+        with pytest.raises(RuntimeError), store.apply(staged, author="a", operation="o", message="m"):
+            raise RuntimeError
+        assert snapshot(root) == before
+        with store.apply(staged, author="a", operation="o", message="m"):
+            pass
+    assert store.list() == ["thing"]
+
+
+def test_a_folder_with_other_files_does_not_make_way(root, store, deploy):
+    deploy({"thing/a.py": "1"})
+    (root / "thing/.theirs").write_text("")
+    before = snapshot(root)
+    with pytest.raises(Conflict, match="other files"):
+        deploy({"thing": "2"}, ["thing/a.py"])
+    assert snapshot(root) == before
+
+
+def test_one_name_is_not_both_a_file_and_a_folder():
+    """As an S3 bucket can have it."""
+    with pytest.raises(BadName, match="both a file and a folder"):
+        ChangeSet({"a": b"", "a/b.py": b""})
 
 
 def test_reading_what_is_not_there_is_not_found(root, store):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from xtended.dagstore.names import check_path
+from xtended.problems import BadName
 
 __all__ = ["ChangeSet", "Staged", "folders_above"]
 
@@ -15,11 +16,15 @@ __all__ = ["ChangeSet", "Staged", "folders_above"]
 class ChangeSet:
     """Files to put (path -> content) and paths to delete, as one whole.
 
-    Every path goes through `check_path`. Raises BadName, or ValueError where a path is both put and deleted.
+    Those of `executable` get their x bits where they are new; a file that exists keeps its mode.
+
+    Every path goes through `check_path`. Raises BadName, also where one name is put both as a file and as a
+    folder, or ValueError where a path is both put and deleted.
     """
 
     puts: Mapping[str, bytes] = field(default_factory=dict)
     deletes: frozenset[str] = frozenset()
+    executable: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         puts = {check_path(path): content for path, content in self.puts.items()}
@@ -27,6 +32,9 @@ class ChangeSet:
         both = deletes & puts.keys()
         if both:
             raise ValueError(f"{min(both)!r} is both put and deleted")
+        twice = folders_above(puts) & puts.keys()
+        if twice:
+            raise BadName(f"{min(twice)!r} can't be both a file and a folder.")
         object.__setattr__(self, "puts", puts)
         object.__setattr__(self, "deletes", deletes)
 
@@ -57,3 +65,10 @@ class Staged:
     unchanged: tuple[str, ...]
     old_sha256: Mapping[str, str]
     """Hex digest of what the folder holds now, for each path in `changed`, `deleted` and `unchanged`."""
+    if_match: str | None = None
+    """The revision that must still be the newest when the change set is applied."""
+
+    @property
+    def empty(self) -> bool:
+        """Whether applying it would change nothing."""
+        return not (self.added or self.changed or self.deleted)

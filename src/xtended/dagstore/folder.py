@@ -8,18 +8,27 @@ import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from xtended.dagstore.ignoring import IGNORE_FILE, IgnoreRules, Syntax
 from xtended.dagstore.names import check_path
 from xtended.problems import BadName, Conflict, FolderNotOurs, FolderUnavailable, NotFound, Problem
 
-__all__ = ["Folder", "folder_problem"]
+__all__ = ["Folder", "Found", "folder_problem"]
 
 _OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _COMMIT_HASH = re.compile(r"^(rev-)?[0-9a-f]{40}([0-9a-f]{24})?$")
 _GIT_SYNC_FOLDER = ".worktrees"
+
+
+@dataclass(frozen=True)
+class Found:
+    """A regular file: its bytes, and its state just before they were read."""
+
+    content: bytes
+    stat: os.stat_result
 
 
 class Folder:
@@ -86,8 +95,8 @@ class Folder:
             raise Conflict(f"{path!r} is a folder or a special file: it is neither replaced nor deleted.")
         return found
 
-    def content(self, path: str) -> bytes | None:
-        """The bytes of the regular file at `path`, or None. Raises Conflict as `state` does."""
+    def look(self, path: str) -> Found | None:
+        """The regular file at `path`, or None. Raises Conflict as `state` does."""
         name = path.rpartition("/")[2]
         if self.state(path) is None:
             return None
@@ -96,6 +105,14 @@ class Folder:
                 return _read(name, parent)
         except FileNotFoundError:
             return None
+
+    def is_folder(self, path: str) -> bool:
+        """Whether `path` is a folder, not a link to one."""
+        try:
+            with self.open_parent(f"{path}/any"):
+                return True
+        except (FileNotFoundError, Conflict):
+            return False
 
     def read(self, path: str) -> bytes:
         """The bytes at `path`; unlike `content`, through links that stay inside the folder.
@@ -109,7 +126,7 @@ class Folder:
                 raise BadName(f"{path!r} is a symbolic link that leads out of the DAG folder.")
             inside = real.relative_to(real_root).as_posix()
             with self.open_parent(inside) as parent:
-                return _read(real.name, parent)
+                return _read(real.name, parent).content
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError, RuntimeError, Conflict):
             # RuntimeError: a loop of links. Conflict: swapped for a link since it was resolved.
             raise NotFound(f"There is no file {path!r} in the DAG folder.") from None
@@ -132,7 +149,15 @@ class Folder:
         rules = self._rules_above(start) if ignore else IgnoreRules(self._ignore_syntax)
         if ignore and start and self._hidden(start, rules, is_folder=True):
             return []
-        return sorted(self._walk(start, rules, ignore))
+        return sorted(path for path, _ in self._walk(start, rules, ignore))
+
+    def states(self) -> Iterator[tuple[str, os.stat_result]]:
+        """Each regular file in the folder that has a name a client could give, and its state."""
+        for path, entry in self._walk("", IgnoreRules(self._ignore_syntax), ignore=False):
+            try:
+                yield path, entry.stat(follow_symlinks=False)
+            except FileNotFoundError:
+                continue
 
     def ignored(self, path: str) -> bool:
         """Whether `.airflowignore` hides the file `path`, which need not exist."""
@@ -161,7 +186,7 @@ class Folder:
         except OSError:
             return None
 
-    def _walk(self, folder: str, rules: IgnoreRules, ignore: bool) -> Iterator[str]:
+    def _walk(self, folder: str, rules: IgnoreRules, ignore: bool) -> Iterator[tuple[str, os.DirEntry[str]]]:
         if ignore:
             rules = rules.enter(folder, self._ignore_file(folder))
         try:
@@ -179,7 +204,7 @@ class Folder:
             if is_folder:
                 yield from self._walk(path, rules, ignore)
             else:
-                yield path
+                yield path, entry
 
 
 def folder_problem(error: OSError) -> Problem:
@@ -194,12 +219,14 @@ def folder_problem(error: OSError) -> Problem:
     )
 
 
-def _read(name: str, parent: int) -> bytes:
+def _read(name: str, parent: int) -> Found:
     handle = os.open(name, _OPEN_FILE, dir_fd=parent)
     with os.fdopen(handle, "rb") as file:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
+        found = os.fstat(handle)
+        if not stat.S_ISREG(found.st_mode):
             raise FileNotFoundError(errno.ENOENT, "not a regular file")
-        return file.read()
+        # The state before the content: a change in between shows as one that has not been looked at.
+        return Found(file.read(), found)
 
 
 def _addressable(path: str) -> bool:

@@ -19,6 +19,9 @@ SPOOL_NAME = ".airflow-xtended"
 
 _CLOCK_TRUSTED_SECONDS = 3600
 
+_NO_LINKS = frozenset({errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP, errno.ENOSYS})
+"""What file systems without hard links say, and Linux of files that we do not own."""
+
 # Matches the numbers that files in a spool have for names, as a glob and as a regular expression.
 _IGNORE_ALL = "[0-9]*\n"
 
@@ -40,19 +43,33 @@ class Spool:
             shutil.rmtree(leftover, ignore_errors=True)
         home.mkdir(parents=True, mode=0o700)
 
-    def write(self, content: bytes, like: os.stat_result | None, folder: str, *, sync: bool = True) -> Path:
+    def write(self, content: bytes, like: os.stat_result | None, mode: int) -> Path:
         """A flushed file with `content`; with mode and owner of `like`, the file that it will replace."""
-        path = self._place(folder)
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+        path = self._place("")
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
         with os.fdopen(handle, "wb") as file:
             file.write(content)
             file.flush()
             if like is not None:
                 _resemble(handle, like)
                 _outdate_bytecode(handle, len(content), like)
-            if sync:
-                os.fsync(handle)
+            os.fsync(handle)
         return path
+
+    def add(self, temporary: Path, name: str, parent: int, folder: str) -> None:
+        """As `move_in`, but raises FileExistsError where there is something of that name."""
+        self._join_group(temporary, parent)
+        while True:
+            try:
+                os.link(temporary, name, dst_dir_fd=parent, follow_symlinks=False)
+                return
+            except OSError as error:
+                if error.errno in _NO_LINKS:
+                    self.move_in(temporary, name, parent, folder)
+                    return
+                if error.errno != errno.EXDEV:
+                    raise
+            temporary = self._copy_nearer(temporary, folder)
 
     def move_in(self, temporary: Path, name: str, parent: int, folder: str) -> None:
         """Rename `temporary` to `name` in the folder open at `parent`, whose path is `folder`."""
@@ -76,7 +93,7 @@ class Spool:
                 if error.errno == errno.EXDEV:
                     self._move_nearer(folder)
                     continue
-                if error.errno not in {errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP, errno.ENOSYS}:
+                if error.errno not in _NO_LINKS:
                     raise
             _copy(name, parent, backup)
             return backup
@@ -85,11 +102,19 @@ class Spool:
         for spool in self._spools:
             shutil.rmtree(spool, ignore_errors=True)
 
+    def _join_group(self, temporary: Path, parent: int) -> None:
+        # A folder with the setgid bit gives its group to what is made in it, but not to what is moved in.
+        folder = os.fstat(parent)
+        if folder.st_mode & stat.S_ISGID:
+            with contextlib.suppress(PermissionError):
+                os.chown(temporary, -1, folder.st_gid)
+
     def _place(self, folder: str) -> Path:
         return self._chosen.get(folder, self._spools[0]) / f"{next(self._numbers)}"
 
     def _copy_nearer(self, temporary: Path, folder: str) -> Path:
-        self._move_nearer(folder)
+        if temporary.parent == self._chosen.get(folder, self._spools[0]):
+            self._move_nearer(folder)
         nearer = self._place(folder)
         shutil.copy2(temporary, nearer)
         with nearer.open("rb") as file:

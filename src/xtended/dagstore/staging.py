@@ -16,6 +16,7 @@ from xtended.dagstore.spool import SPOOL_NAME
 __all__ = ["shadow_tree"]
 
 _DELETED = None
+_LIVE = "l"
 _Node = dict[str, "_Node | bytes | None"]
 _LEFT_OUT = frozenset({"__pycache__", SPOOL_NAME})
 
@@ -24,7 +25,8 @@ _LEFT_OUT = frozenset({"__pycache__", SPOOL_NAME})
 def shadow_tree(area: Path, root: Path, puts: Mapping[str, bytes], deletes: frozenset[str]) -> Iterator[Path]:
     """A folder below `area` that shows `root` after the change; removed when the context ends.
 
-    Only folders on the way to a change are real, and files put; everything else is the live one by another name.
+    Only folders on the way to a change are real, and files put; everything else is the live one by another
+    name.
     `__pycache__` is left out: compiled code of staged files is nobody else's business.
 
     Raises FolderUnavailable where it can't be written.
@@ -38,7 +40,10 @@ def shadow_tree(area: Path, root: Path, puts: Mapping[str, bytes], deletes: froz
     tree = home / "dags"
     try:
         try:
-            _build(tree, root.resolve(), _grow(puts, deletes))
+            # Links that are short, and so relative, fit into their inode: a long one takes a block, and
+            # thirty times as long to make.
+            (home / _LIVE).symlink_to(root.resolve())
+            _build(tree, home / _LIVE, _grow(puts, deletes), f"../{_LIVE}")
         except OSError as error:
             raise folder_problem(error) from None
         yield tree
@@ -58,27 +63,26 @@ def _grow(puts: Mapping[str, bytes], deletes: frozenset[str]) -> _Node:
             if not isinstance(below, dict):
                 below = node[folder] = {}
             node = below
-        if not isinstance(node.get(name), dict):
-            node[name] = content
+        node[name] = content
     return top
 
 
-def _build(shadow: Path, live: Path | None, node: _Node) -> None:
+def _build(shadow: Path, live: Path, node: _Node, way: str) -> None:
+    """`way` leads from `shadow` to `live`."""
     shadow.mkdir()
-    if live is not None:
+    if live.is_dir():
         with os.scandir(live) as entries:
             for entry in entries:
                 if entry.name not in node and entry.name not in _LEFT_OUT:
-                    _show(entry, f"{shadow}/{entry.name}")
+                    _show(entry, f"{shadow}/{entry.name}", f"{way}/{entry.name}")
     for name, below in node.items():
         if isinstance(below, dict):
-            folder = live / name if live is not None else None
-            _build(shadow / name, folder if folder is not None and folder.is_dir() else None, below)
+            _build(shadow / name, live / name, below, f"../{way}/{name}")
         elif below is not None:
             (shadow / name).write_bytes(below)
 
 
-def _show(entry: os.DirEntry[str], place: str) -> None:
+def _show(entry: os.DirEntry[str], place: str, link: str) -> None:
     """The live entry at `place`: a second name of a file, which makes no inode and so is fast, else a link."""
     if entry.is_file(follow_symlinks=False):
         try:
@@ -87,7 +91,7 @@ def _show(entry: os.DirEntry[str], place: str) -> None:
             pass  # another file system, or a file of someone else's
         else:
             return
-    os.symlink(entry.path, place)  # noqa: PTH211 - as many as there are files: half the time
+    os.symlink(link, place)  # noqa: PTH211 - as many as there are files: half the time
 
 
 def _claim(area: Path) -> tuple[Path, int]:

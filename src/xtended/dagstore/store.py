@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-import hashlib
-import uuid
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+import logging
+import threading
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import filelock
 
-from xtended.dagstore.applying import Application
-from xtended.dagstore.changes import ChangeSet, Staged, folders_above
+from xtended.dagstore.changes import ChangeSet, Staged
+from xtended.dagstore.comparing import Comparison, check_ours, check_still, look
+from xtended.dagstore.failures import FAILURES, translated
 from xtended.dagstore.folder import Folder, folder_problem
+from xtended.dagstore.history import HEAD, History, Repository
 from xtended.dagstore.ignoring import Syntax
-from xtended.dagstore.spool import Spool
+from xtended.dagstore.index import Index, Revision
+from xtended.dagstore.journal import Journal
+from xtended.dagstore.messages import Note
+from xtended.dagstore.reading import LiveFile, Page, Reader
+from xtended.dagstore.recording import Recorder
+from xtended.dagstore.requests import Once, Requests
+from xtended.dagstore.retention import Keeper
 from xtended.dagstore.staging import shadow_tree
-from xtended.problems import (
-    ChangedMeanwhile,
-    FileExists,
-    FolderBusy,
-    Misconfigured,
-    NotFound,
-)
+from xtended.problems import FolderBusy, Misconfigured, Problem, RevisionMoved
 
 __all__ = ["DagStore", "FileStamp"]
 
@@ -30,8 +32,12 @@ _OWN = "xtended"
 _STAGING = "staging"
 _SPOOL = "spool"
 _LOCK = "lock"
+_INDEX = "index.sqlite"
+_REQUESTS = "requests"
 _POLL_SECONDS = 0.005
 _RETRY_AFTER_SECONDS = 2
+
+_log = logging.getLogger(__name__)
 
 
 FileStamp = tuple[int, int, int]
@@ -42,7 +48,8 @@ class DagStore:
     """The DAG folder `root`, and all that is kept about it in `history`, a folder that no other root shares.
 
     Safe to use from several threads and processes, also with an object each; all on one machine, as locks on
-    network file systems can't be relied on. `lock_timeout` is in seconds.
+    network file systems can't be relied on. `lock_timeout` is in seconds. Revisions older than `keep_days`
+    are dropped, and younger ones where the history takes more than `max_bytes`.
     """
 
     def __init__(
@@ -51,16 +58,27 @@ class DagStore:
         history: Path,
         *,
         lock_timeout: float = 10.0,
+        keep_days: int = 90,
+        max_bytes: int = 1024**3,
         ignore_syntax: Syntax = "glob",
     ) -> None:
         """Raises Misconfigured where `history` lies in the DAG folder."""
         if history.resolve().is_relative_to(root.resolve()):
             raise Misconfigured(
-                "The folder xtended in AIRFLOW_HOME lies inside the folder to deploy to; move one of the two."
+                "The history can't be kept inside the DAG folder: set history_path elsewhere."
             )
         self._folder = Folder(root, ignore_syntax)
         self._home = history / _OWN
         self._lock_timeout = lock_timeout
+        self._index = Index(self._home / _INDEX)
+        repository = History(history, self._home)
+        self._recorder = Recorder(self._folder, self._index)
+        self._journal = Journal(self._folder, repository, self._index, self._home / _SPOOL)
+        self._reader = Reader(self._folder, repository, self._index)
+        self._requests = Requests(self._home / _REQUESTS, lock_timeout)
+        self._keeper = Keeper(
+            repository, self._index, self._exclusive, self._home, keep_days=keep_days, max_bytes=max_bytes
+        )
 
     @property
     def root(self) -> Path:
@@ -100,88 +118,170 @@ class DagStore:
         return self._folder.ignored(path)
 
     @contextmanager
-    def stage(self, change_set: ChangeSet, *, force: bool) -> Iterator[Staged]:
+    def stage(
+        self, change_set: ChangeSet, *, force: bool, replace: bool = False, if_match: str | None = None
+    ) -> Iterator[Staged]:
         """Compare with the folder, and show on disk what it would look like. Changes nothing.
 
-        Without `force`, nothing that exists is replaced, not even by the same bytes.
+        Without `force`, nothing that exists is replaced, not even by the same bytes. With `replace`, for
+        change sets whose paths the caller did not name one by one (a sync, a rollback), files are replaced
+        and deleted as long as other hands than this store's were not the last to change them. `if_match` is
+        the revision that must be the newest, now and when it is applied.
 
-        Raises FileExists (`existing_file` is its path), NotFound (a path to delete is not there), Conflict
-        (a symbolic link or a folder is in the way), FolderUnavailable, FolderNotOurs.
+        Raises FileExists (`existing_file` is its path), ChangedOutside (`changed_files` are its paths),
+        NotFound (a path to delete is not there), Conflict (a symbolic link or a folder is in the way),
+        RevisionMoved, FolderUnavailable, FolderNotOurs.
         """
         self.check_writable()
-        old = self._old(change_set)
-        for path in sorted(change_set.deletes):
-            if old[path] is None:
-                raise NotFound(f"There is no file {path!r} in the DAG folder.")
-        digests = {path: _sha256(content) for path, content in old.items() if content is not None}
-        added = sorted(path for path in change_set.puts if path not in digests)
-        unchanged = sorted(path for path, content in change_set.puts.items() if old[path] == content)
-        changed = sorted(change_set.puts.keys() - {*added, *unchanged})
-        existing = sorted([*changed, *unchanged])
-        if existing and not force:
-            raise FileExists(
-                f"{existing[0]!r} exists. Nothing was changed; use force to replace it.",
-                existing_file=existing[0],
-            )
-        real = {path: change_set.puts[path] for path in [*added, *changed]}
+        with translated():
+            found = look(self._folder, change_set.puts, change_set.deletes)
+            comparison = Comparison.of(change_set, found)
+            if if_match is not None:
+                _check_match(if_match, self.head())
+            if replace and not force:
+                touched = [*comparison.changed, *comparison.deleted]
+                check_ours(touched, found, self._index.files(touched))
+        if not (force or replace):
+            comparison.check_none_exist()
+        real = {path: change_set.puts[path] for path in [*comparison.added, *comparison.changed]}
+        del found  # the old content of a large change set, while it is parsed
         with shadow_tree(self._home / _STAGING, self._folder.root, real, change_set.deletes) as tree_root:
             yield Staged(
                 change_set=change_set,
                 tree_root=tree_root,
-                added=tuple(added),
-                changed=tuple(changed),
-                deleted=tuple(sorted(change_set.deletes)),
-                unchanged=tuple(unchanged),
-                old_sha256=digests,
+                added=comparison.added,
+                changed=comparison.changed,
+                deleted=comparison.deleted,
+                unchanged=comparison.unchanged,
+                old_sha256=comparison.old_sha256,
+                if_match=if_match,
             )
 
     @contextmanager
     def apply(
-        self, staged: Staged, *, author: str, operation: str, message: str, dag_ids: Collection[str] = ()
+        self,
+        staged: Staged,
+        *,
+        author: str,
+        operation: str,
+        message: str,
+        dag_ids: Collection[str] | Mapping[str, str] = (),
+        request_key: str | None = None,
     ) -> Iterator[str]:
         """Bring a staged change set into the folder; the context is given the id of the new revision.
 
         An exception inside the context puts everything back, byte for byte; once it ends without one, the
-        change is there to stay. The lock is held throughout: keep the body short.
+        change is there to stay. The lock is held throughout: keep the body short. A change set that changes
+        nothing makes no revision: the id is that of the newest.
 
-        Raises FolderBusy (the lock was not to be had in time), ChangedMeanwhile (a file of the change set is
-        not what it was when it was staged), FolderUnavailable, FolderNotOurs.
+        `author` is the API user. `dag_ids` are the DAGs that it is about; as a mapping, with the path of each
+        one's file, which `rollback` by DAG id needs. `request_key` is the `key` of `once`.
+
+        Raises FolderBusy (the lock was not to be had in time), FileExists, ChangedMeanwhile (a file of the
+        change set is not what it was when it was staged), RevisionMoved, FolderUnavailable, FolderNotOurs.
         """
         self.check_writable()
-        with self.locked():
-            self._check_still(staged)
-            with self._applied(staged):
-                yield uuid.uuid4().hex
+        dags = dict(dag_ids) if isinstance(dag_ids, Mapping) else dict.fromkeys(dag_ids)
+        note = Note(operation, message, dags, request_key)
+        due = False
+        with self._exclusive() as repository:
+            with translated():
+                found = look(self._folder, staged.change_set.puts, staged.change_set.deletes)
+                self._recorder.note_outside(repository, found)
+                head = repository.ref(HEAD)
+            if staged.if_match is not None:
+                _check_match(staged.if_match, head)
+            check_still(staged, found)
+            if staged.empty:
+                yield head or ""
+                return
+            with self._journal.change(repository, staged, found, author=author, note=note) as revision:
+                yield revision
+            with suppress(*FAILURES):
+                due = self._keeper.due(repository)
+        if due:
+            threading.Thread(target=self._tend_quietly, name="xtended-history", daemon=True).start()
+
+    def recover(self) -> None:
+        """Finish what a killed process began, and record what other hands did to the folder meanwhile.
+
+        For when the web server starts. Every change does the first for itself, and the second for its files.
+        Raises as `apply`.
+        """
+        self.check_writable()
+        with self._exclusive() as repository, translated():
+            self._recorder.note_all_outside(repository)
+
+    def tend(self) -> None:
+        """Drop old revisions, pack the rest; `apply` does it in the background when it is due."""
+        with translated():
+            self._keeper.tend()
+            self._requests.sweep()
+
+    def head(self) -> str | None:
+        """The id of the newest revision; None where there is no history yet."""
+        with translated():
+            return self._reader.head()
+
+    def revisions(
+        self,
+        *,
+        cursor: str | None = None,
+        limit: int = 50,
+        path: str | None = None,
+        dag_id: str | None = None,
+    ) -> Page:
+        """Newest first; of a file (or the files of a folder), of a DAG. Raises BadRequest: a bad cursor."""
+        with translated():
+            return self._reader.revisions(cursor, limit, path, dag_id)
+
+    def revision(self, identity: str) -> Revision:
+        """Raises NotFound."""
+        with translated():
+            return self._reader.revision(identity)
+
+    def diff(self, identity: str, *, against: str | None = None, path: str | None = None) -> str:
+        """Unified text of what makes `against` (None: the revision before it; LIVE: the folder) revision
+        `identity`; of a file, or the files of a folder, alone. Raises NotFound.
+        """
+        with translated():
+            return self._reader.diff(identity, against, path)
+
+    def files(self) -> Sequence[LiveFile]:
+        """What is in the folder now, sorted by path."""
+        with translated():
+            return self._reader.files()
+
+    def rollback(self, identity: str, *, path: str | None = None, dag_id: str | None = None) -> ChangeSet:
+        """What brings the folder, a file or folder of it, or the file of a DAG, back to a revision.
+
+        Stage it with `replace`. Raises NotFound.
+        """
+        with translated():
+            return self._reader.rollback(identity, path, dag_id)
 
     @contextmanager
-    def _applied(self, staged: Staged) -> Iterator[None]:
-        puts = {path: staged.change_set.puts[path] for path in [*staged.added, *staged.changed]}
-        try:
-            spool = Spool(self._home / _SPOOL, self._folder.root)
-        except OSError as error:
-            raise folder_problem(error) from None
-        application = Application(self._folder, spool, puts, frozenset(staged.deleted))
-        try:
-            try:
-                application.apply()
-            except OSError as error:
-                application.undo()
-                raise folder_problem(error) from None
-            except BaseException:
-                application.undo()
-                raise
-            try:
-                yield
-            except BaseException:
-                application.undo()
-                raise
-            application.keep()
-        finally:
-            spool.close()
+    def once(self, user: str, key: str, fingerprint: str) -> Iterator[Once]:
+        """Do a request under its Idempotency-Key once; `fingerprint` tells it from others.
+
+        Raises BadRequest (the key is bad, or was used for another request), FolderBusy (it is under way).
+        """
+        with ExitStack() as stack:
+            with translated():
+                once = stack.enter_context(self._requests.once(user, key, fingerprint))
+                if once.answer is None:
+                    done = self._index.revision_of_request(once.key)
+                    once.revision = done.id if done is not None else None
+            yield once
 
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Keep every other change of the folder out, in any process. Raises FolderBusy, FolderUnavailable."""
+        with self._exclusive():
+            yield
+
+    @contextmanager
+    def _exclusive(self) -> Iterator[Repository]:
         lock = filelock.FileLock(self._home / _LOCK, timeout=self._lock_timeout)
         try:
             lock.acquire(poll_interval=_POLL_SECONDS)
@@ -194,40 +294,21 @@ class DagStore:
         except OSError as error:
             raise folder_problem(error) from None
         try:
-            yield
+            with self._journal.open() as repository:
+                yield repository
         finally:
             lock.release()
 
-    def _old(self, change_set: ChangeSet) -> dict[str, bytes | None]:
-        folders = folders_above(change_set.puts)
-        making_way = change_set.deletes & folders
-        hidden = (
-            {path for path in change_set.puts if making_way & folders_above([path])} if making_way else set()
-        )
+    def _tend_quietly(self) -> None:
         try:
-            return {
-                path: None if path in hidden else self._folder.content(path)
-                for path in [*change_set.puts, *change_set.deletes]
-            }
-        except OSError as error:
-            raise folder_problem(error) from None
-
-    def _check_still(self, staged: Staged) -> None:
-        for path, content in self._old(staged.change_set).items():
-            now = None if content is None else _sha256(content)
-            if now == staged.old_sha256.get(path):
-                continue
-            if path in staged.added:
-                raise FileExists(
-                    f"{path!r} was put there by another request meanwhile. Nothing was changed.",
-                    existing_file=path,
-                )
-            raise ChangedMeanwhile(
-                f"{path!r} was changed by another request, or by hand, while this one was being checked. "
-                "Nothing was changed; try again.",
-                changed_files=[path],
-            )
+            self.tend()
+        except Problem as problem:
+            _log.warning("The history of %s was not packed: %s", self._folder.root, problem.detail)
 
 
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
+def _check_match(wanted: str, head: str | None) -> None:
+    if wanted != head:
+        raise RevisionMoved(
+            f"The DAG folder is at revision {head or 'none'}, not {wanted[:64]!r}. Nothing was changed.",
+            revision=head,
+        )

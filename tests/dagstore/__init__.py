@@ -1,0 +1,1 @@
+"""The DAG folder at rest: nothing outside of it, nothing half done, nothing lost."""
