@@ -40,9 +40,16 @@ def test_a_plain_archive_passes():
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
-@given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20), max_size=4))
+@given(
+    st.lists(
+        st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20).filter(
+            lambda name: not name.startswith("\0")  # zipfile does not write such a name
+        ),
+        max_size=4,
+    )
+)
 def test_no_member_of_an_accepted_archive_leads_outside(names):
-    data = zipped(*((f"{name}.py", "x") for name in names))
+    data = zipped(*((name, "x") for name in names))
     try:
         members = check_archive(data, LIMITS)
     except Problem:

@@ -370,3 +370,24 @@ def test_an_ordinary_link_to_the_folder_is_fine(tmp_path, root):
 def test_a_history_inside_of_the_dag_folder_is_refused(root):
     with pytest.raises(Misconfigured):
         DagStore(root, root / "history")
+
+
+def test_what_parsed_code_does_to_the_staged_tree_does_not_get_in(root, store):
+    """DAG code that is parsed can write to the tree that it is parsed in."""
+    outside = root.parent / "outside.py"
+    outside.write_text("evil")
+    names = ["written.py", "linked.py", "gone.py", "folder.py", "fine.py"]
+    with store.stage(ChangeSet(dict.fromkeys(names, b"good")), force=False) as staged:
+        tree = staged.tree_root
+        (tree / "written.py").write_text("evil")
+        for name in names[1:4]:
+            (tree / name).unlink()
+        (tree / "linked.py").symlink_to(outside)
+        (tree / "folder.py").mkdir()
+        (tree / "fine.py").chmod(0o777)
+        (tree / "more.py").write_text("evil")
+        with store.apply(staged, author="a", operation="o", message="m"):
+            pass
+    assert {path.name: path.read_text() for path in root.iterdir()} == dict.fromkeys(names, "good")
+    assert not any(path.is_symlink() for path in root.iterdir())
+    assert {stat.S_IMODE(path.stat().st_mode) for path in root.iterdir()} == {0o644}

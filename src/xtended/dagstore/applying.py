@@ -24,6 +24,7 @@ _FLUSHERS = 8
 
 _SOURCE = ".py"
 _CACHE_FOLDER = "__pycache__"
+_BYTECODE = re.compile(r"(.+?)\.[^.]+(?:\.opt-[^.]+)?\.pyc")
 
 
 class Application:
@@ -33,15 +34,21 @@ class Application:
     """
 
     def __init__(
-        self, folder: Folder, spool: Spool, change_set: ChangeSet, expected: Mapping[str, Found | None]
+        self,
+        folder: Folder,
+        spool: Spool,
+        change_set: ChangeSet,
+        expected: Mapping[str, Found | None],
+        tree: Path | None = None,
     ) -> None:
-        """`expected`: what lies at each path of the change set now."""
+        """`expected`: what lies at each path of the change set now. `tree`: where it has been staged."""
         self._folder = folder
         self._spool = spool
         self._puts = change_set.puts
         self._deletes = change_set.deletes
         self._executable = change_set.executable
         self._expected = expected
+        self._tree = tree
         self._undo: list[Callable[[], None]] = []
         self._touched: set[str] = set()
         self.made_folders: list[str] = []
@@ -68,9 +75,14 @@ class Application:
 
     def _written_aside(self) -> dict[str, Path]:
         def write(path: str) -> Path:
-            old = self._expected[path]
-            mode = 0o755 if path in self._executable else 0o644
-            return self._spool.write(self._puts[path], old.stat if old else None, mode)
+            found = self._expected[path]
+            old = found.stat if found is not None else None
+            executable = path in self._executable
+            if self._tree is not None:
+                taken = self._spool.take(self._tree / path, self._puts[path], old, executable=executable)
+                if taken is not None:
+                    return taken
+            return self._spool.write(self._puts[path], old, executable=executable)
 
         if len(self._puts) == 1:
             return {path: write(path) for path in self._puts}
@@ -93,9 +105,12 @@ class Application:
     def keep(self) -> None:
         """Forget how to undo, and remove the compiled code of sources that are no longer there."""
         self._undo.clear()
+        modules: dict[str, set[str]] = {}
         for path in [*self._puts, *self._deletes]:
             if path.endswith(_SOURCE):
-                self._remove_bytecode(path)
+                modules.setdefault(_folder_of(path), set()).add(_name_of(path).removesuffix(_SOURCE))
+        for folder, names in modules.items():
+            self._remove_bytecode(folder, names)
 
     def remove_empty(self, made: Callable[[Collection[str]], set[str]]) -> list[str]:
         """Remove folders that deleting has emptied, if `made` says that change sets had made them."""
@@ -187,13 +202,12 @@ class Application:
             return False
         return True
 
-    def _remove_bytecode(self, path: str) -> None:
-        module = _name_of(path).removesuffix(_SOURCE)
-        stale = re.compile(rf"{re.escape(module)}\.[^.]+(\.opt-[^.]+)?\.pyc")
-        cache = f"{_folder_of(path)}/{_CACHE_FOLDER}/any".removeprefix("/")
+    def _remove_bytecode(self, folder: str, modules: Collection[str]) -> None:
+        cache = f"{folder}/{_CACHE_FOLDER}/any".removeprefix("/")
         with contextlib.suppress(OSError, Conflict), self._folder.open_parent(cache) as parent:
             for name in os.listdir(parent):  # noqa: PTH208 - by descriptor, as links are not followed
-                if stale.fullmatch(name):
+                found = _BYTECODE.fullmatch(name)
+                if found is not None and found[1] in modules:
                     os.unlink(name, dir_fd=parent)
 
     def _flush_folders(self) -> None:

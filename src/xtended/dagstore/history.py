@@ -8,6 +8,7 @@ import time
 import uuid
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -192,8 +193,9 @@ class Repository:
         new = {object_id(kind, raw): (kind, raw) for kind, raw in objects}
         missing = [(identity, kind, raw) for identity, (kind, raw) in new.items() if not self.has(identity)]
         if len(missing) <= _FEW:
-            for identity, kind, raw in missing:
-                self.write_loose(identity, kind, raw)
+            # At the same time, as a disk flushes several files about as fast as one.
+            with ThreadPoolExecutor(max(1, len(missing))) as writers:
+                list(writers.map(lambda each: self.write_loose(*each), missing))
             return
         records = (full_record(kind, identity, raw) for identity, kind, raw in missing)
         write_pack(self.pack_folder, len(missing), records)

@@ -83,7 +83,7 @@ class Journal:
             )
             repository.set_ref(PENDING, commit.id)
         real = ChangeSet(puts, frozenset(staged.deleted), staged.change_set.executable)
-        with self._bringing_in(repository, commit, real, found) as application:
+        with self._bringing_in(repository, commit, real, found, staged.tree_root) as application:
             yield commit.id
         try:
             repository.set_ref(HEAD, commit.id)
@@ -101,10 +101,11 @@ class Journal:
         commit: CommitInfo,
         change_set: ChangeSet,
         found: Mapping[str, Found | None],
+        tree: Path,
     ) -> Iterator[Application]:
         with translated():
             spool = Spool(self._spool, self._folder.root)
-        application = Application(self._folder, spool, change_set, found)
+        application = Application(self._folder, spool, change_set, found, tree)
         try:
             try:
                 with translated():

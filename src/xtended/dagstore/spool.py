@@ -43,17 +43,45 @@ class Spool:
             shutil.rmtree(leftover, ignore_errors=True)
         home.mkdir(parents=True, mode=0o700)
 
-    def write(self, content: bytes, like: os.stat_result | None, mode: int) -> Path:
+    def write(self, content: bytes, like: os.stat_result | None, *, executable: bool) -> Path:
         """A flushed file with `content`; with mode and owner of `like`, the file that it will replace."""
         path = self._place("")
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
         with os.fdopen(handle, "wb") as file:
             file.write(content)
             file.flush()
-            if like is not None:
-                _resemble(handle, like)
-                _outdate_bytecode(handle, len(content), like)
-            os.fsync(handle)
+            _finish(handle, len(content), like, executable=executable)
+        return path
+
+    def take(
+        self, staged: Path, content: bytes, like: os.stat_result | None, *, executable: bool
+    ) -> Path | None:
+        """As `write`, by a second name of a staged file; None where it is no longer what was staged.
+
+        Making a file is what costs most of a large change set. The staged one was in reach of the DAG code
+        that was parsed: so it is read again.
+        """
+        path = self._place("")
+        try:
+            handle = os.open(staged, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError:
+            return None
+        try:
+            found = os.fstat(handle)
+            as_staged = stat.S_ISREG(found.st_mode) and stat.S_IMODE(found.st_mode) & ~0o044 == 0o600
+            if not as_staged or not _holds(handle, content):
+                return None
+            try:
+                os.link(staged, path, follow_symlinks=False)
+            except OSError:
+                return None
+            if not os.path.samestat(found, path.stat(follow_symlinks=False)):
+                path.unlink()
+                return None
+            os.utime(handle)
+            _finish(handle, len(content), like, executable=executable)
+        finally:
+            os.close(handle)
         return path
 
     def add(self, temporary: Path, name: str, parent: int, folder: str) -> None:
@@ -137,6 +165,21 @@ class Spool:
             (chosen / IGNORE_FILE).write_text(_IGNORE_ALL)
             self._spools.append(chosen)
         self._chosen[folder] = chosen
+
+
+def _holds(handle: int, content: bytes) -> bool:
+    with open(handle, "rb", closefd=False) as file:
+        return file.read(len(content) + 1) == content
+
+
+def _finish(handle: int, size: int, like: os.stat_result | None, *, executable: bool) -> None:
+    if like is not None:
+        _resemble(handle, like)
+        _outdate_bytecode(handle, size, like)
+    elif executable:
+        mode = os.fstat(handle).st_mode
+        os.fchmod(handle, stat.S_IMODE(mode | (mode & 0o444) >> 2))
+    os.fsync(handle)
 
 
 def _resemble(handle: int, like: os.stat_result) -> None:

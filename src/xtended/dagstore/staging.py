@@ -79,7 +79,10 @@ def _build(shadow: Path, live: Path, node: _Node, way: str) -> None:
         if isinstance(below, dict):
             _build(shadow / name, live / name, below, f"../{way}/{name}")
         elif below is not None:
-            (shadow / name).write_bytes(below)
+            # With the mode of a new file of the DAG folder, as it may become one.
+            handle = os.open(shadow / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+            with os.fdopen(handle, "wb") as file:
+                file.write(below)
 
 
 def _show(entry: os.DirEntry[str], place: str, link: str) -> None:
