@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from dagstore.processes import FAULTS, at_system_call, failing, run
-from dagstore.test_crash import change
+from dagstore.test_crash import change, die
 from dagstore.test_history import check_git, content
 from dagstore.test_store import snapshot
 from xtended.dagstore import ChangeSet, DagStore
@@ -221,6 +221,28 @@ def test_a_folder_that_is_a_mount_of_its_own(tmp_path):
             change(store, {"a.py": "3", "new.py": "3"}, body=refuse)
         assert snapshot(disk) == before
         assert list(disk.glob(".*")) == []
+    finally:
+        if mounted:
+            libc.umount2(os.fsencode(disk), 2)
+
+
+def test_what_waited_in_a_mount_of_its_own_is_swept_after_a_kill(tmp_path):
+    root, history = tmp_path / "dags", tmp_path / "history"
+    root.mkdir()
+    disk = root / "team"
+    libc = ctypes.CDLL(None, use_errno=True)
+    mounted = small_disk(disk)
+    try:
+        change(DagStore(root, history), {"a.py": "1", "team/b.py": "1"})
+
+        def work():
+            change(DagStore(root, history), {"a.py": "2", "team/b.py": "2"}, body=die)
+
+        assert run(work) == -signal.SIGKILL
+        store = DagStore(root, history)
+        store.recover()
+        assert content(root) == {"a.py": b"2", "team/b.py": b"2"}
+        assert list(root.rglob(".*")) == []
     finally:
         if mounted:
             libc.umount2(os.fsencode(disk), 2)

@@ -341,6 +341,25 @@ def test_the_index_is_made_anew_from_git(root, store, deploy, tmp_path, spoil):
     assert list(again.files()) == files
 
 
+def test_the_first_reader_after_the_index_was_lost_has_its_answer(root, store, deploy, tmp_path):
+    revision = deploy({"a.py": "1"})
+    store._index.close()
+    for path in (tmp_path / "history/xtended").glob("index.sqlite*"):
+        path.unlink()
+    again = DagStore(root, tmp_path / "history")
+    assert again.revision(revision).added == ("a.py",)
+    assert [file.revision for file in again.files()] == [revision]
+
+
+def test_there_are_answers_before_there_is_a_history(root, store):
+    (root / "a.py").write_text("1")
+    assert store.head() is None
+    assert store.revisions().revisions == []
+    assert [(file.path, file.revision) for file in store.files()] == [("a.py", None)]
+    with pytest.raises(NotFound):
+        store.rollback("0" * 40)
+
+
 def test_folders_that_deploys_made_go_with_their_last_file(root, deploy):
     (root / "theirs").mkdir()
     deploy({"ours/deep/a.py": "1", "theirs/a.py": "1"})

@@ -8,7 +8,7 @@ from dulwich.pack import Pack, apply_delta
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from xtended.dagstore.packs import delta, delta_record, full_record, write_pack
+from xtended.dagstore.packs import Record, delta, write_pack
 from xtended.dagstore.trees import BLOB, object_id
 
 TEXT = st.lists(st.sampled_from([b"a", b"b\n", b"long line of text\n" * 20]), max_size=30).map(b"".join)
@@ -30,9 +30,9 @@ def test_a_small_change_makes_a_small_delta():
 def test_a_pack_holds_what_was_put_in(tmp_path):
     contents = [b"line\n" * 500 + b"%d" % number for number in range(30)]
     ids = [object_id(BLOB, content) for content in contents]
-    records = [full_record(BLOB, ids[0], contents[0])]
+    records = [Record(ids[0], BLOB, contents[0])]
     for newer, older in zip(range(29), range(1, 30), strict=True):
-        records.append(delta_record(ids[older], ids[newer], delta(contents[newer], contents[older])))
+        records.append(Record(ids[older], BLOB, delta(contents[newer], contents[older]), ids[newer]))
     name = write_pack(tmp_path, len(records), records)
     with Pack(str(tmp_path / name), object_format=SHA1) as pack:
         pack.check()

@@ -139,3 +139,30 @@ def test_what_killed_processes_left_is_swept(store, deploy, tmp_path):
     left = {path.name for path in stored(tmp_path) if "tmp" in path.name or path.name == "pack-0a.pack"}
     assert left == {"tmp_pack_fresh"}
     check_git(store, tmp_path)
+
+
+def test_readers_are_not_disturbed_while_the_history_is_packed(store, deploy):
+    revisions = [deploy({"a.py": f"{number}\n"}) for number in range(5)]
+    failed, done = [], threading.Event()
+
+    def read():
+        try:
+            while not done.is_set():
+                for number, revision in enumerate(revisions):
+                    assert f"+{number}" in store.diff(revision)
+        except BaseException as error:
+            failed.append(error)
+            raise
+
+    readers = [threading.Thread(target=read) for _ in range(3)]
+    for reader in readers:
+        reader.start()
+    try:
+        for number in range(25):
+            deploy({"b.py": f"{number}"})
+            store.tend()
+    finally:
+        done.set()
+        for reader in readers:
+            reader.join()
+    assert failed == []

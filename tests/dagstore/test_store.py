@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import stat
 import threading
+import zipfile
 from pathlib import Path
 
 import filelock
@@ -391,3 +393,32 @@ def test_what_parsed_code_does_to_the_staged_tree_does_not_get_in(root, store):
     assert {path.name: path.read_text() for path in root.iterdir()} == dict.fromkeys(names, "good")
     assert not any(path.is_symlink() for path in root.iterdir())
     assert {stat.S_IMODE(path.stat().st_mode) for path in root.iterdir()} == {0o644}
+
+
+def test_a_zip_is_never_a_mix_of_two_versions(root, deploy):
+    """All its modules come with one rename: who opens it has all of one version."""
+
+    def packed(version):
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w") as archive:
+            for number in range(20):
+                archive.writestr(f"pkg/m{number}.py", f"version = {version}" + "#" * 5000)
+        return buffer.getvalue()
+
+    deploy({"dags.zip": packed(0)})
+    seen, done = set(), threading.Event()
+
+    def read():
+        while not done.is_set():
+            with zipfile.ZipFile(root / "dags.zip") as archive:
+                seen.add(frozenset(archive.read(name) for name in archive.namelist()))
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    try:
+        for version in range(1, 30):
+            deploy({"dags.zip": packed(version)})
+    finally:
+        done.set()
+        reader.join()
+    assert {len(contents) for contents in seen} == {1}

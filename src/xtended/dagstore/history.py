@@ -12,17 +12,19 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from dulwich.errors import NotGitRepository
 from dulwich.file import FileLocked
 from dulwich.objects import Commit, ObjectID
 from dulwich.refs import Ref
-from dulwich.repo import Repo
 
 from xtended.dagstore.messages import author_line
-from xtended.dagstore.packs import full_record, write_pack
+from xtended.dagstore.packs import Record, write_pack
 from xtended.dagstore.trees import BLOB, COMMIT, TREE, Leaf, edit, header, object_id
+
+if TYPE_CHECKING:
+    from dulwich.repo import Repo
 
 __all__ = ["ABANDONED", "HEAD", "PENDING", "CommitInfo", "History", "HistoryDamaged", "Repository"]
 
@@ -197,8 +199,7 @@ class Repository:
             with ThreadPoolExecutor(max(1, len(missing))) as writers:
                 list(writers.map(lambda each: self.write_loose(*each), missing))
             return
-        records = (full_record(kind, identity, raw) for identity, kind, raw in missing)
-        write_pack(self.pack_folder, len(missing), records)
+        write_pack(self.pack_folder, len(missing), (Record(*each) for each in missing))
 
     def write_loose(self, identity: str, kind: int, raw: bytes) -> None:
         """An object in a file of its own, flushed."""
@@ -233,6 +234,8 @@ class History:
     @contextmanager
     def open(self) -> Iterator[Repository]:
         """For one thread. Raises HistoryDamaged, where it is not there yet, too."""
+        from dulwich.repo import Repo  # half of what this package would add to the start of the web server
+
         try:
             repo = Repo(str(self._path))
         except (NotGitRepository, FileNotFoundError):
@@ -248,6 +251,8 @@ class History:
 
     def create(self) -> None:
         """Make an empty repository, under the store's lock; completes what a killed process left of one."""
+        from dulwich.repo import Repo
+
         new = self._workshop / "new-history"
         shutil.rmtree(new, ignore_errors=True)
         repo = Repo.init_bare(str(new), mkdir=True, default_branch=b"main")

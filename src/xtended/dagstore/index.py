@@ -279,6 +279,7 @@ class Index:
             self._connection = None
         if self._connection is None:
             self._process = os.getpid()
+            self._path.parent.mkdir(parents=True, exist_ok=True)
             connection = sqlite3.connect(
                 self._path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
             )

@@ -7,12 +7,10 @@ import os
 import uuid
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-from dulwich.object_format import SHA1
-from dulwich.pack import REF_DELTA, UnpackedObject, write_pack_data, write_pack_index
-
-__all__ = ["delta", "delta_record", "full_record", "write_pack"]
+__all__ = ["Record", "delta", "write_pack"]
 
 _COPY_MAX = 0xFFFF
 """Bytes that one copy instruction of a delta copies: what every reader of packs takes."""
@@ -20,31 +18,38 @@ _COPY_MAX = 0xFFFF
 _INSERT_MAX = 127
 
 
-def full_record(kind: int, identity: str, raw: bytes) -> UnpackedObject:
-    """An object as it is."""
-    return UnpackedObject(kind, sha=bytes.fromhex(identity), decomp_chunks=[raw])
+@dataclass(frozen=True)
+class Record:
+    """An object in a pack: its bytes, or its difference from `base`, which is earlier in the same pack."""
+
+    id: str
+    kind: int
+    data: bytes
+    base: str | None = None
 
 
-def delta_record(identity: str, base: str, difference: bytes) -> UnpackedObject:
-    """An object as its difference from another, which is earlier in the same pack."""
-    return UnpackedObject(
-        REF_DELTA,
-        sha=bytes.fromhex(identity),
-        delta_base=bytes.fromhex(base),
-        decomp_chunks=[difference],
-    )
-
-
-def write_pack(folder: Path, count: int, records: Iterable[UnpackedObject]) -> str:
+def write_pack(folder: Path, count: int, records: Iterable[Record]) -> str:
     """A pack with these objects in `folder`, flushed; answers its name, without an ending.
 
     dulwich would read it back and parse each object, which takes most of the time.
     """
+    from dulwich.object_format import SHA1
+    from dulwich.pack import REF_DELTA, UnpackedObject, write_pack_data, write_pack_index
+
+    unpacked = (
+        UnpackedObject(
+            record.kind if record.base is None else REF_DELTA,
+            sha=bytes.fromhex(record.id),
+            delta_base=None if record.base is None else bytes.fromhex(record.base),
+            decomp_chunks=[record.data],
+        )
+        for record in records
+    )
     temporary = folder / f"tmp_pack_{uuid.uuid4().hex}"
     index = temporary.with_suffix(".idx")
     try:
         with temporary.open("xb") as file:
-            entries, checksum = write_pack_data(file.write, iter(records), SHA1, num_records=count)
+            entries, checksum = write_pack_data(file.write, unpacked, SHA1, num_records=count)
             file.flush()
             os.fsync(file.fileno())
         ordered = sorted((identity, offset, crc) for identity, (offset, crc) in entries.items())

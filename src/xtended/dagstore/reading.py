@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 from dulwich.objects import Blob
-from dulwich.patch import is_binary, write_blob_diff
 
 from xtended.dagstore.changes import ChangeSet
 from xtended.dagstore.folder import Folder
@@ -61,6 +60,10 @@ class Reader:
             return None
         with self._history.open() as repository:
             return repository.ref(HEAD)
+
+    def behind(self) -> bool:
+        """Whether the index is not true for the newest revision: lost, or its process was killed."""
+        return self.head() != self._index.head()
 
     def revisions(self, cursor: str | None, limit: int, path: str | None, dag_id: str | None) -> Page:
         before = None
@@ -145,6 +148,8 @@ class Reader:
         ]
 
     def _unified(self, repository: Repository, differences: Iterable[Difference]) -> str:
+        from dulwich.patch import is_binary, write_blob_diff
+
         output = io.BytesIO()
         left_out = 0
         for difference in differences:

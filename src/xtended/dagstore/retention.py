@@ -11,11 +11,9 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from dulwich.pack import UnpackedObject
-
 from xtended.dagstore.history import HEAD, CommitInfo, History, Repository
 from xtended.dagstore.index import Index
-from xtended.dagstore.packs import delta, delta_record, full_record, write_pack
+from xtended.dagstore.packs import Record, delta, write_pack
 from xtended.dagstore.trees import BLOB, COMMIT, TREE, entries_of, parts_of
 
 __all__ = ["Keeper"]
@@ -163,7 +161,7 @@ def _reachable(repository: Repository, commits: Iterable[CommitInfo]) -> Iterato
         newer = commit.tree
 
 
-def _records(repository: Repository, items: Iterable[_Item]) -> Iterator[UnpackedObject]:
+def _records(repository: Repository, items: Iterable[_Item]) -> Iterator[Record]:
     recent: OrderedDict[str, bytes] = OrderedDict()
     size = 0
 
@@ -184,9 +182,9 @@ def _records(repository: Repository, items: Iterable[_Item]) -> Iterator[Unpacke
             base = read(item.base)
             difference = delta(base, raw)
             if len(difference) < len(raw) // 2:
-                yield delta_record(item.id, item.base, difference)
+                yield Record(item.id, item.kind, difference, item.base)
                 continue
-        yield full_record(item.kind, item.id, raw)
+        yield Record(item.id, item.kind, raw)
 
 
 def _rescued(repository: Repository, head: str, packed: set[str], old: set[Path]) -> set[Path]:

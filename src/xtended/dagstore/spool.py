@@ -17,6 +17,8 @@ __all__ = ["SPOOL_NAME", "Spool"]
 SPOOL_NAME = ".airflow-xtended"
 """The hidden folder that stands in for the spool inside a DAG folder that is a mount of its own."""
 
+_NEARER = "nearer"
+
 _CLOCK_TRUSTED_SECONDS = 3600
 
 _NO_LINKS = frozenset({errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP, errno.ENOSYS})
@@ -39,8 +41,7 @@ class Spool:
         self._spools = [home]
         self._numbers = itertools.count()
         self._chosen: dict[str, Path] = {}
-        for leftover in (home, root / SPOOL_NAME):
-            shutil.rmtree(leftover, ignore_errors=True)
+        _clear(home, root)
         home.mkdir(parents=True, mode=0o700)
 
     def write(self, content: bytes, like: os.stat_result | None, *, executable: bool) -> Path:
@@ -127,8 +128,7 @@ class Spool:
             return backup
 
     def close(self) -> None:
-        for spool in self._spools:
-            shutil.rmtree(spool, ignore_errors=True)
+        _clear(self._spools[0], self._root)
 
     def _join_group(self, temporary: Path, parent: int) -> None:
         # A folder with the setgid bit gives its group to what is made in it, but not to what is moved in.
@@ -161,6 +161,8 @@ class Spool:
             raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
         chosen = nearer[0] if current is None else nearer[1]
         if chosen not in self._spools:
+            with (self._spools[0] / _NEARER).open("a") as listed:
+                listed.write(f"{chosen.parent.relative_to(self._root)}\n")
             chosen.mkdir(mode=0o700, exist_ok=True)
             (chosen / IGNORE_FILE).write_text(_IGNORE_ALL)
             self._spools.append(chosen)
@@ -170,6 +172,14 @@ class Spool:
 def _holds(handle: int, content: bytes) -> bool:
     with open(handle, "rb", closefd=False) as file:
         return file.read(len(content) + 1) == content
+
+
+def _clear(home: Path, root: Path) -> None:
+    """Remove a spool, of a killed process too, and those that it lists in the DAG folder."""
+    with contextlib.suppress(FileNotFoundError):
+        for folder in (home / _NEARER).read_text().splitlines():
+            shutil.rmtree(root / folder / SPOOL_NAME, ignore_errors=True)
+    shutil.rmtree(home, ignore_errors=True)
 
 
 def _finish(handle: int, size: int, like: os.stat_result | None, *, executable: bool) -> None:

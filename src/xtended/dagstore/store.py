@@ -232,24 +232,24 @@ class DagStore:
         dag_id: str | None = None,
     ) -> Page:
         """Newest first; of a file (or the files of a folder), of a DAG. Raises BadRequest: a bad cursor."""
-        with translated():
+        with self._answering():
             return self._reader.revisions(cursor, limit, path, dag_id)
 
     def revision(self, identity: str) -> Revision:
         """Raises NotFound."""
-        with translated():
+        with self._answering():
             return self._reader.revision(identity)
 
     def diff(self, identity: str, *, against: str | None = None, path: str | None = None) -> str:
         """Unified text of what makes `against` (None: the revision before it; LIVE: the folder) revision
         `identity`; of a file, or the files of a folder, alone. Raises NotFound.
         """
-        with translated():
+        with self._answering():
             return self._reader.diff(identity, against, path)
 
     def files(self) -> Sequence[LiveFile]:
         """What is in the folder now, sorted by path."""
-        with translated():
+        with self._answering():
             return self._reader.files()
 
     def rollback(self, identity: str, *, path: str | None = None, dag_id: str | None = None) -> ChangeSet:
@@ -257,7 +257,7 @@ class DagStore:
 
         Stage it with `replace`. Raises NotFound.
         """
-        with translated():
+        with self._answering():
             return self._reader.rollback(identity, path, dag_id)
 
     @contextmanager
@@ -298,6 +298,17 @@ class DagStore:
                 yield repository
         finally:
             lock.release()
+
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
+        with translated():
+            behind = self._reader.behind()
+        if behind:
+            # A change that is just being made will see to it as well.
+            with suppress(FolderBusy), self._exclusive():
+                pass
+        with translated():
+            yield
 
     def _tend_quietly(self) -> None:
         try:
