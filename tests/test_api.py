@@ -12,10 +12,14 @@ import pytest
 from xtended import api
 from xtended.access import Rule
 from xtended.airflow_host.base import User
-from xtended.api import FormBooleans, Operation, SpecError, load_spec, methods_by_path, read_operations
+from xtended.api import FormBooleans, Operation, Paths, SpecError, load_spec, read_operations
 from xtended.problems import NotFound
 
 SOMEONE = User("someone", None)
+
+
+def no_header(name: str) -> None:
+    """A request without any."""
 
 
 @pytest.fixture
@@ -93,7 +97,7 @@ def test_a_problem_of_a_handler_is_the_answer() -> None:
     def handler(call: api.Call) -> dict[str, Any]:
         raise NotFound("no such thing", headers={"X-Hint": "1"}, dag_ids=["a"])
 
-    body, status, headers = operation(handler)(types.SimpleNamespace(), SOMEONE, {})
+    body, status, headers = operation(handler)(types.SimpleNamespace(), SOMEONE, {}, no_header)
     assert (status, body["detail"], body["dag_ids"]) == (404, "no such thing", ["a"])
     assert headers["Content-Type"] == "application/problem+json"
     assert headers["X-Hint"] == "1"
@@ -104,7 +108,7 @@ def test_a_failure_is_logged_and_tells_the_client_nothing(caplog: pytest.LogCapt
         raise RuntimeError("/secret/place and a password")
 
     with caplog.at_level(logging.ERROR):
-        body, status, _ = operation(handler)(types.SimpleNamespace(), SOMEONE, {})
+        body, status, _ = operation(handler)(types.SimpleNamespace(), SOMEONE, {}, no_header)
     assert status == 500
     assert "secret" not in str(body)
     assert "/secret/place" in caplog.text
@@ -114,7 +118,7 @@ def test_nobody_reaches_a_handler_that_is_not_open() -> None:
     def handler(*_: Any) -> dict[str, Any]:
         pytest.fail("it was reached")
 
-    _, status, headers = operation(handler)(types.SimpleNamespace(), None, {})
+    _, status, headers = operation(handler)(types.SimpleNamespace(), None, {}, no_header)
     assert status == 401
     assert "WWW-Authenticate" in headers
 
@@ -125,7 +129,7 @@ def test_a_text_field_is_no_file() -> None:
 
     sent = {"body": {"dag_file": "import airflow"}}
     body, status, _ = operation(handler, files=frozenset({"dag_file"}))(
-        types.SimpleNamespace(), SOMEONE, sent
+        types.SimpleNamespace(), SOMEONE, sent, no_header
     )
     assert status == 400
     assert "dag_file" in body["detail"]
@@ -139,13 +143,18 @@ def test_a_deprecated_form_says_so_on_every_answer() -> None:
         raise NotFound("no")
 
     for handler in (fine, wrong):
-        _, _, headers = operation(handler, successor="/other")(types.SimpleNamespace(), SOMEONE, {})
+        _, _, headers = operation(handler, successor="/other")(
+            types.SimpleNamespace(), SOMEONE, {}, no_header
+        )
         assert headers["Deprecation"].startswith("@")
         assert headers["Link"] == '</api/v1/xtended/other>; rel="successor-version"'
 
 
 def test_the_methods_of_a_path_are_all_known(spec: dict[str, Any]) -> None:
-    assert sorted(methods_by_path(read_operations(spec))["/delete_dag"]) == ["DELETE", "GET"]
+    paths = Paths(read_operations(spec))
+    assert sorted(paths.methods("/delete_dag")) == ["DELETE", "GET"]
+    assert paths.methods("/files/team/a.py") == ["GET"]
+    assert paths.methods("/no_such_path") == []
 
 
 class Resolved:

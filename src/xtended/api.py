@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import importlib.resources
 import logging
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +28,8 @@ DEPRECATED_SINCE = "@1795478400"
 # libyaml reads the spec in a tenth of the time, which is time added to the start of Airflow.
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 METHODS = ("get", "post", "put", "patch", "delete")
+_PIECE_BYTES = 1024 * 1024
+_PARAMETER = re.compile(r"\{[^}]+\}")
 Answer = tuple[Mapping[str, Any], int, dict[str, str]]
 
 
@@ -40,6 +44,15 @@ class Upload:
     filename: str
     stream: BinaryIO
 
+    def digest(self) -> str:
+        """The SHA-256 of its bytes, in hex; leaves the stream at its beginning."""
+        found = hashlib.sha256()
+        self.stream.seek(0)
+        while piece := self.stream.read(_PIECE_BYTES):
+            found.update(piece)
+        self.stream.seek(0)
+        return found.hexdigest()
+
 
 @dataclass(frozen=True)
 class Call:
@@ -48,6 +61,10 @@ class Call:
     user: User
     rule: Rule
     services: Services
+    if_match: str | None = None
+    """The revision that the DAG folder must be at for the request to be done."""
+    request_key: str | None = None
+    """Its Idempotency-Key; in its place, once that is claimed, what ties a revision to the request."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +80,14 @@ class Operation:
     files: frozenset[str] = frozenset()
     """Fields of its form that are files."""
 
-    def __call__(self, services: Services, user: User | None, arguments: Mapping[str, Any]) -> Answer:
-        """Run the handler; a Problem that it raises becomes the answer."""
+    def __call__(
+        self,
+        services: Services,
+        user: User | None,
+        arguments: Mapping[str, Any],
+        header: Callable[[str], str | None],
+    ) -> Answer:
+        """Run the handler; a Problem that it raises becomes the answer. `header` gives one of the request's."""
         headers = self.headers()
         try:
             self._refuse_text_for_files(arguments.get("body"))
@@ -73,7 +96,10 @@ class Operation:
             elif user is None:
                 raise missing_credentials()
             else:
-                result = self.handler(Call(user, self.rule, services), **arguments)
+                call = Call(
+                    user, self.rule, services, _etag(header("If-Match")), header("Idempotency-Key") or None
+                )
+                result = self.handler(call, **arguments)
         except Problem as problem:
             return problem_answer(problem, headers)
         except Exception:
@@ -93,6 +119,12 @@ class Operation:
             return {}
         link = f'<{PREFIX}{self.successor}>; rel="successor-version"'
         return {"Deprecation": DEPRECATED_SINCE, "Link": link}
+
+
+def _etag(header: str | None) -> str | None:
+    """The revision that an If-Match names; None where any will do. Quotes may be left out."""
+    tag = (header or "").strip().strip('"')
+    return None if tag in ("", "*") else tag
 
 
 def problem_answer(problem: Problem, headers: Mapping[str, str]) -> Answer:
@@ -149,12 +181,25 @@ def read_operations(spec: Mapping[str, Any]) -> dict[str, Operation]:
     return found
 
 
-def methods_by_path(operations: Mapping[str, Operation]) -> dict[str, list[str]]:
-    """The methods, in upper case, that each path takes."""
-    found: dict[str, list[str]] = {}
-    for operation in operations.values():
-        found.setdefault(operation.path, []).append(operation.method.upper())
-    return found
+class Paths:
+    """The paths of the spec, those with parameters too."""
+
+    def __init__(self, operations: Mapping[str, Operation]) -> None:
+        self._methods: dict[str, list[str]] = {}
+        for operation in operations.values():
+            self._methods.setdefault(operation.path, []).append(operation.method.upper())
+        self._patterns = [
+            (re.compile(_PARAMETER.sub(".+", path)), methods)
+            for path, methods in self._methods.items()
+            if _PARAMETER.search(path)
+        ]
+
+    def methods(self, path: str) -> list[str]:
+        """The methods, in upper case, that a path of a request takes; none where there is no such path."""
+        for pattern, methods in self._patterns:
+            if pattern.fullmatch(path):
+                return methods
+        return self._methods.get(path, [])
 
 
 def _files(declared: Mapping[str, Any]) -> frozenset[str]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
 from connexion import AsyncApp
+from connexion import request as current_request
 from connexion.exceptions import ProblemException
 from connexion.lifecycle import ConnexionRequest, ConnexionResponse
 from connexion.options import SwaggerUIOptions
@@ -34,10 +35,10 @@ from xtended.api import (
     Answer,
     FormBooleans,
     Operation,
+    Paths,
     Upload,
     internal_error,
     load_spec,
-    methods_by_path,
     problem_answer,
     read_operations,
 )
@@ -70,11 +71,18 @@ class _Bound(Resolver):
 
     def resolve(self, operation: Any) -> Resolution:
         operation_id = operation.operation_id
-        return Resolution(bind(self._operations[operation_id], self._services, _neutral), operation_id)
+        return Resolution(
+            bind(self._operations[operation_id], self._services, _neutral, _header), operation_id
+        )
 
 
 def _neutral(value: Any) -> Any:
     return Upload(value.filename or "", value.file) if isinstance(value, UploadFile) else value
+
+
+def _header(name: str) -> str | None:
+    found: str | None = current_request.headers.get(name)
+    return found
 
 
 class _Gate:
@@ -152,11 +160,11 @@ def create_app(services: Services) -> FastAPI:
     )
     for kind, handler in _ERROR_HANDLERS.items():
         connexion_app.add_error_handler(kind, handler)
-    connexion_app.add_error_handler(405, partial(_on_wrong_method, methods_by_path(operations)))
+    connexion_app.add_error_handler(405, partial(_on_wrong_method, Paths(operations)))
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        services.parser.warm()
+        services.start()
         try:
             yield
         finally:
@@ -203,12 +211,10 @@ def _on_refusal(request: ConnexionRequest, error: Exception) -> ConnexionRespons
     return _response(refusal(status, getattr(error, "detail", None), getattr(error, "headers", None)))
 
 
-def _on_wrong_method(
-    methods: Mapping[str, Collection[str]], request: ConnexionRequest, error: Exception
-) -> ConnexionResponse:
+def _on_wrong_method(paths: Paths, request: ConnexionRequest, error: Exception) -> ConnexionResponse:
     # Starlette names the methods of the first route alone, where each method of a path is a route.
     path = request.scope["path"].removeprefix(request.scope["root_path"])
-    allowed = ", ".join(methods.get(path, ()))
+    allowed = ", ".join(paths.methods(path))
     return _response(refusal(405, getattr(error, "detail", None), {"Allow": allowed}))
 
 

@@ -20,16 +20,23 @@ MAX_TEXT_FIELD = MEGABYTE
 TITLES = {404: "Not found", 405: "Method not allowed", 415: "Media type not supported", 500: "Internal error"}
 
 
-def bind(operation: Operation, services: Services, neutral: Callable[[Any], Any]) -> Callable[..., Answer]:
+def bind(
+    operation: Operation,
+    services: Services,
+    neutral: Callable[[Any], Any],
+    header: Callable[[str], str | None],
+) -> Callable[..., Answer]:
     """What Connexion calls: runs the operation's handler with one mount's services.
 
-    `neutral` turns a value that the web framework brought, such as a file, into one that handlers know.
+    `neutral` turns a value that the web framework brought, such as a file, into one that handlers know; `header`
+    gives a header of the request that is being answered, as Connexion passes none on.
     """
 
     def run(token_info: Mapping[str, Any] | None = None, user: Any = None, **arguments: Any) -> Answer:
         del user  # Connexion's copy of token_info["sub"]
         caller = token_info["caller"] if token_info else None
-        return operation(services, caller, {name: neutral(value) for name, value in arguments.items()})
+        neutrals = {name: neutral(value) for name, value in arguments.items()}
+        return operation(services, caller, neutrals, header)
 
     return run
 

@@ -10,26 +10,30 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from xtended.access import Rule, require_dags
-from xtended.airflow_host.base import AuditEntry, KnownDag, User
+from xtended.access import require_dags
+from xtended.airflow_host.base import AuditEntry, KnownDag
+from xtended.api import Call
 from xtended.dagparse.client import ParseTree
 from xtended.dagstore.changes import ChangeSet, Staged
+from xtended.dagstore.names import DAG_SUFFIXES
 from xtended.dagstore.store import DagStore
 from xtended.outcomes import Findings, Outcome
 from xtended.problems import Conflict, DagInvalid, DagOwnedElsewhere
 from xtended.services import Services
-
-DAG_SUFFIXES = (".py", ".zip")
 
 
 @dataclass(frozen=True)
 class Change:
     """What a request asks for. Paths are relative to the DAG folder."""
 
-    event: str
+    operation: str
     puts: Mapping[str, bytes] = field(default_factory=dict)
     deletes: frozenset[str] = frozenset()
+    executable: frozenset[str] = frozenset()
+    message: str = ""
     force: bool = False
+    # For paths that the caller did not name one by one: replace files, unless other hands changed them last.
+    replace: bool = False
     unpause: bool = False
     otf_sync: bool = False
     dry_run: bool = False
@@ -39,21 +43,30 @@ class Change:
     forget_dags: bool = False
 
 
-def carry_out(services: Services, user: User, rule: Rule, change: Change) -> Outcome:
+def audit_event(operation: str) -> str:
+    """The name that an operation has in Airflow's audit log."""
+    return f"xtended.{operation}"
+
+
+def carry_out(call: Call, change: Change) -> Outcome:
     """Do what `change` says, or raise a Problem and leave folder, history and database as they were."""
+    services = call.services
     store = services.store()
     store.check_writable()
     if change.dags_expected:
         check_seen(store, change.puts)
-    with store.stage(ChangeSet(change.puts, change.deletes), force=change.force) as staged:
+    change_set = ChangeSet(change.puts, change.deletes, change.executable)
+    with store.stage(
+        change_set, force=change.force, replace=change.replace, if_match=call.if_match
+    ) as staged:
         findings = examine(services, store, staged)
         check_valid(findings, dags_expected=change.dags_expected)
-        authorise(services, user, rule, staged, findings)
+        authorise(call, staged, findings)
         if not change.force:
             check_owners(services, staged, findings)
         if change.dry_run:
             return _outcome(services, change, staged, findings, revision=None)
-        revision = _commit(services, store, user, change, staged, findings)
+        revision = _commit(call, store, change, staged, findings)
     return _outcome(services, change, staged, findings, revision)
 
 
@@ -64,12 +77,13 @@ def check_seen(store: DagStore, paths: Collection[str]) -> None:
         raise Conflict(f"{hidden[0]!r} is named by an .airflowignore file: Airflow would not load it.")
 
 
-def validate(services: Services, user: User, rule: Rule, files: Mapping[str, bytes]) -> dict[str, Any]:
+def validate(call: Call, files: Mapping[str, bytes]) -> dict[str, Any]:
     """What these files would define and what is wrong with them; changes nothing."""
+    services = call.services
     store = services.store()
     with store.stage(ChangeSet(files), force=True) as staged:
         findings = examine(services, store, staged)
-        authorise(services, user, rule, staged, findings)
+        authorise(call, staged, findings)
         taken = conflicting(services, staged, findings)
     problems = [problem.public() for file in findings.files for problem in file.import_problems]
     problems = problems or _without_dags(findings)
@@ -129,17 +143,17 @@ def _without_dags(findings: Findings) -> list[dict[str, Any]]:
     ]
 
 
-def authorise(services: Services, user: User, rule: Rule, staged: Staged, findings: Findings) -> None:
+def authorise(call: Call, staged: Staged, findings: Findings) -> None:
     """Raise Forbidden unless the user has the rule's right on every DAG that the change touches.
 
     A file that defines no DAG may be imported by any, so it takes the right on all of them.
     """
-    identity = services.host.identity
+    identity = call.services.host.identity
     touched = {*findings.defined, *(dag.dag_id for dag in findings.before)}
     if touched:
-        require_dags(identity, rule, user, touched)
+        require_dags(identity, call.rule, call.user, touched)
     if findings.of_no_dag([*staged.added, *staged.changed, *staged.deleted, *staged.unchanged]):
-        require_dags(identity, rule, user, ())
+        require_dags(identity, call.rule, call.user, ())
 
 
 def conflicting(services: Services, staged: Staged, findings: Findings) -> list[KnownDag]:
@@ -164,17 +178,21 @@ def check_owners(services: Services, staged: Staged, findings: Findings) -> None
         )
 
 
-def _commit(
-    services: Services, store: DagStore, user: User, change: Change, staged: Staged, findings: Findings
-) -> str | None:
+def _commit(call: Call, store: DagStore, change: Change, staged: Staged, findings: Findings) -> str:
     details = {"added": staged.added, "changed": staged.changed, "deleted": staged.deleted}
     dag_ids = sorted({*findings.defined, *findings.removed})
+    event = audit_event(change.operation)
     publish = change.otf_sync or change.unpause
     with (
         store.apply(
-            staged, author=user.name, operation=change.event, message="", dag_ids=dag_ids
+            staged,
+            author=call.user.name,
+            operation=change.operation,
+            message=change.message,
+            dag_ids=findings.places,
+            request_key=call.request_key,
         ) as revision,
-        services.host.transaction() as transaction,
+        call.services.host.transaction() as transaction,
     ):
         if publish:
             # A DAG that is not in the database yet can't be unpaused, so `unpause` publishes as well.
@@ -190,9 +208,9 @@ def _commit(
         transaction.retire(touched, keep=findings.defined)
         if change.forget_dags:
             # Airflow shows an entry of a DAG only while it knows the DAG.
-            transaction.audit(AuditEntry(change.event, user, (), {**details, "dag_ids": dag_ids}))
+            transaction.audit(AuditEntry(event, call.user, (), {**details, "dag_ids": dag_ids}))
         else:
-            transaction.audit(AuditEntry(change.event, user, tuple(dag_ids), details))
+            transaction.audit(AuditEntry(event, call.user, tuple(dag_ids), details))
     return revision
 
 

@@ -7,14 +7,16 @@ from fnmatch import fnmatchcase
 from xtended.access import require_dags
 from xtended.airflow_host.base import AuditEntry, KnownDag
 from xtended.api import Call
-from xtended.changes import Change, carry_out
+from xtended.changes import Change, audit_event, carry_out
 from xtended.outcomes import Outcome
 from xtended.problems import Conflict, FileDefinesOtherDags, FolderNotOurs, NotFound
 
-DELETE_EVENT = "xtended.delete_dag"
+DELETE = "delete_dag"
 
 
-def delete(call: Call, dag_id: str | None, path: str | None, *, force: bool, dry_run: bool) -> Outcome:
+def delete(
+    call: Call, dag_id: str | None, path: str | None, *, message: str, force: bool, dry_run: bool
+) -> Outcome:
     """Delete a DAG's file and the records of every DAG in it; at least one of `dag_id`, `path` is given.
 
     Raises NotFound, Conflict (of any kind), Forbidden.
@@ -36,8 +38,15 @@ def delete(call: Call, dag_id: str | None, path: str | None, *, force: bool, dry
             dag_ids=others,
             existing_file=path,
         )
-    change = Change(DELETE_EVENT, deletes=frozenset({path}), force=True, dry_run=dry_run, forget_dags=True)
-    return carry_out(call.services, call.user, call.rule, change)
+    change = Change(
+        DELETE,
+        deletes=frozenset({path}),
+        message=message,
+        force=True,
+        dry_run=dry_run,
+        forget_dags=True,
+    )
+    return carry_out(call, change)
 
 
 def _file_of(call: Call, dag_id: str | None, known: KnownDag | None, path: str | None) -> str | None:
@@ -67,11 +76,11 @@ def _delete_record(
             transaction.delete_dag(dag_id)
             # Airflow shows an entry of a DAG only while it knows the DAG.
             details = {"deleted": [], "dag_ids": [dag_id]}
-            transaction.audit(AuditEntry(DELETE_EVENT, call.user, (), details))
+            transaction.audit(AuditEntry(audit_event(DELETE), call.user, (), details))
     return Outcome.of_records(dry_run=dry_run, removed=[dag_id])
 
 
-def purge(call: Call, *, dry_run: bool) -> Outcome:
+def purge(call: Call, *, message: str, dry_run: bool) -> Outcome:
     """Empty the DAG folder but for what `.airflowignore` and `purge_keep` name. Raises Unavailable."""
     store = call.services.store()
     keep = call.services.settings.purge_keep
@@ -80,5 +89,5 @@ def purge(call: Call, *, dry_run: bool) -> Outcome:
         for path in store.list()
         if not store.ignored(path) and not any(fnmatchcase(path, pattern) for pattern in keep)
     )
-    change = Change("xtended.purge_dags", deletes=doomed, force=True, dry_run=dry_run)
-    return carry_out(call.services, call.user, call.rule, change)
+    change = Change("purge_dags", deletes=doomed, message=message, force=True, dry_run=dry_run)
+    return carry_out(call, change)

@@ -8,6 +8,7 @@ from typing import Any
 
 from xtended.airflow_host.base import KnownDag, ParsedFile
 from xtended.dagstore.changes import Staged
+from xtended.dagstore.revisions import Revision
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,12 @@ class Findings:
     def removed(self) -> list[str]:
         defined = set(self.defined)
         return sorted({dag.dag_id for dag in self.before if not dag.stale and dag.dag_id not in defined})
+
+    @property
+    def places(self) -> dict[str, str]:
+        """The file of each DAG that comes, stays or goes with the change."""
+        gone = {dag.dag_id: dag.path for dag in self.before if not dag.stale and dag.path is not None}
+        return gone | {dag.dag_id: file.path for file in self.files for dag in file.dags}
 
     def of_no_dag(self, paths: Collection[str]) -> list[str]:
         """The paths that neither define a DAG now nor defined one before."""
@@ -47,10 +54,10 @@ class Outcome:
     revision: str | None
 
     @classmethod
-    def of_files(cls, staged: Staged, revision: str | None) -> Outcome:
+    def of_files(cls, staged: Staged, revision: str | None, *, dry_run: bool) -> Outcome:
         """A change of files that define no DAG."""
         return cls(
-            dry_run=False,
+            dry_run=dry_run,
             added=staged.added,
             changed=staged.changed,
             deleted=staged.deleted,
@@ -59,6 +66,23 @@ class Outcome:
             known={},
             warnings=(),
             revision=revision,
+        )
+
+    @classmethod
+    def of_revision(cls, revision: Revision, known: Mapping[str, KnownDag]) -> Outcome:
+        """A change that was made before, as the history and Airflow's database have it."""
+        gone = {*revision.deleted}
+        removed = sorted(dag_id for dag_id, path in revision.dags.items() if path in gone)
+        return cls(
+            dry_run=False,
+            added=revision.added,
+            changed=revision.changed,
+            deleted=revision.deleted,
+            defined=sorted(revision.dags.keys() - {*removed}),
+            removed=removed,
+            known=known,
+            warnings=(),
+            revision=revision.id,
         )
 
     @classmethod

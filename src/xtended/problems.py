@@ -15,6 +15,8 @@
     |   +-- FileDefinesOtherDags
     |   +-- FolderNotOurs
     |   +-- ChangedMeanwhile
+    |   +-- ChangedOutside
+    +-- RevisionMoved 412
     +-- TooLarge 413
     +-- UnsupportedType 415
     +-- DagInvalid 422
@@ -120,6 +122,18 @@ class ChangedMeanwhile(Conflict):
     """Files moved on between the check of a request and its end; `changed_files` names them."""
 
     kind, title = "changed-meanwhile", "Changed by another request"
+
+
+class ChangedOutside(Conflict):
+    """Files were last changed by other hands than this API's; `changed_files` names them."""
+
+    kind, title = "changed-outside", "Changed outside of the API"
+
+
+class RevisionMoved(Problem):
+    """The newest revision, `revision`, is not the one that the request's If-Match names."""
+
+    status, kind, title = 412, "revision-moved", "The DAG folder has moved on"
 
 
 class TooLarge(Problem):

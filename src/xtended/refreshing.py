@@ -10,8 +10,8 @@ from typing import Any
 from xtended.access import require_dags
 from xtended.airflow_host.base import AuditEntry, ImportProblem, ParsedFile
 from xtended.api import Call
-from xtended.changes import DAG_SUFFIXES
 from xtended.dagparse.client import ParseTree
+from xtended.dagstore.names import DAG_SUFFIXES
 from xtended.problems import ChangedMeanwhile, DagInvalid, FolderNotOurs, NotFound, ParseTimeout
 
 

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from xtended.airflow_host.base import Host
 from xtended.dagparse.client import Parser
 from xtended.dagstore.archives import ArchiveLimits
+from xtended.dagstore.journal import Finished
+from xtended.dagstore.names import DAG_SUFFIXES
 from xtended.dagstore.store import DagStore
+from xtended.problems import Problem
 from xtended.settings import Settings
 from xtended.sources.outbound import OutboundPolicy
 
 MEGABYTE = 1024 * 1024
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -42,28 +49,56 @@ class Services:
         )
         return cls(host, settings, parser)
 
-    @property
-    def state_dir(self) -> Path:
-        """Where this extension keeps what must outlive a restart."""
-        return self.host.home() / "xtended"
+    def start(self) -> None:
+        """For when the web server starts: load the parser, finish what a killed process left of a change."""
+        self.parser.warm()
+        threading.Thread(target=self._recover, name="xtended-recovery", daemon=True).start()
 
     def store(self) -> DagStore:
         """The DAG folder's store. Raises FolderNotOurs."""
-        return self.store_at(self.host.dag_folder())
+        return self._store(self.host.dag_folder(), self._follow)
 
     def store_at(self, root: Path) -> DagStore:
-        """The store of one folder, made once."""
+        """The store of a folder beside the DAG folder."""
+        return self._store(root, None)
+
+    def _store(self, root: Path, finished: Finished | None) -> DagStore:
         with self._lock:
             if root not in self._stores:
                 # Each folder has a history, and a lock, of its own.
-                kept = self.state_dir / "folders" / hashlib.sha256(os.fsencode(root)).hexdigest()[:16]
+                told_apart = hashlib.sha256(os.fsencode(root)).hexdigest()[:8]
                 self._stores[root] = DagStore(
                     root,
-                    kept / "history",
+                    self._histories() / f"{root.name}-{told_apart}",
                     lock_timeout=self.settings.lock_timeout,
+                    keep_days=self.settings.history_keep_days,
+                    keep_revisions=self.settings.history_keep_revisions,
+                    max_bytes=self.settings.history_max_mb * MEGABYTE,
                     ignore_syntax=self.host.ignore_syntax(),
+                    finished=finished,
                 )
             return self._stores[root]
+
+    def _follow(self, put: Sequence[str], deleted: Sequence[str]) -> None:
+        """Have the database follow a change whose process was killed, perhaps before it saw to that."""
+        try:
+            with self.host.transaction() as transaction:
+                transaction.request_parse([path for path in put if path.endswith(DAG_SUFFIXES)])
+                transaction.retire(deleted)
+        except Exception:
+            # The DAG processor finds out by itself, if later.
+            log.exception("Airflow was not told of a change that has been finished")
+
+    def _histories(self) -> Path:
+        chosen = self.settings.history_path
+        return Path(chosen) if chosen else self.host.home() / "xtended" / "history"
+
+    def _recover(self) -> None:
+        # Not in the way of the start: the first look at a large folder reads all of it.
+        try:
+            self.store().recover()
+        except Problem as problem:
+            log.warning("The history of the DAG folder is not up to date: %s", problem.detail)
 
     def upload_roots(self) -> tuple[Path, ...]:
         """Absolute folders beside the DAG folder that uploads may go below."""

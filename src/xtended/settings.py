@@ -52,6 +52,13 @@ def _positive_int(raw: str) -> int:
     return value
 
 
+def _folder(raw: str) -> str:
+    value = raw.strip()
+    if value and not value.startswith("/"):
+        raise ValueError("must be an absolute path")
+    return value
+
+
 def _positive_seconds(raw: str) -> float:
     value = float(raw)
     if not 0 < value < float("inf"):
@@ -130,6 +137,18 @@ class Settings:
     )
     lock_timeout: float = _option(
         10.0, _positive_seconds, "Seconds to wait for another change of the DAG folder; longer is a 503."
+    )
+    history_path: str = _option(
+        "", _folder, "Folder that the history of the DAG folder is kept in; empty: below AIRFLOW_HOME."
+    )
+    history_keep_days: int = _option(
+        90, _positive_int, "Days that a revision of the DAG folder is kept, and can be rolled back to."
+    )
+    history_keep_revisions: int = _option(
+        10_000, _positive_int, "How many revisions are kept at most, however young they are."
+    )
+    history_max_mb: int = _option(
+        1024, _positive_int, "Megabytes that the history may take on disk; older revisions make room."
     )
 
     @classmethod

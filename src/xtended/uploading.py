@@ -7,35 +7,45 @@ from pathlib import Path, PurePosixPath
 from xtended.access import require_dags
 from xtended.airflow_host.base import AuditEntry
 from xtended.api import Call, Upload
-from xtended.changes import Change, carry_out
+from xtended.changes import Change, audit_event, carry_out
 from xtended.dagstore.changes import ChangeSet
 from xtended.incoming import from_upload
 from xtended.outcomes import Outcome
 from xtended.problems import Forbidden
 
-EVENT = "xtended.upload_file"
+UPLOAD = "upload_file"
 
 
-def upload(call: Call, file: Upload, path: str | None, *, force: bool) -> tuple[Outcome, str]:
+def upload(
+    call: Call, file: Upload, path: str | None, *, message: str, force: bool, dry_run: bool
+) -> tuple[Outcome, str]:
     """Store a file; answers the outcome and the path to show. Raises Forbidden outside the allowed roots."""
     root, folder = _place(call, path)
     files = from_upload(call.services, file, folder)
     (name,) = files
     if root is None:
-        change = Change(EVENT, puts=files, force=force)
-        return carry_out(call.services, call.user, call.rule, change), call.services.shown(name)
+        change = Change(UPLOAD, puts=files, message=message, force=force, dry_run=dry_run)
+        return carry_out(call, change), call.services.shown(name)
     # Beside the DAG folder a file belongs to no DAG, so to all of them.
     require_dags(call.services.host.identity, call.rule, call.user, ())
     store = call.services.store_at(root)
-    store.check_writable()
-    with store.stage(ChangeSet(files), force=force) as staged:
+    shown = f"/{root.name}/{name}"
+    with store.stage(ChangeSet(files), force=force, if_match=call.if_match) as staged:
+        if dry_run:
+            return Outcome.of_files(staged, None, dry_run=True), shown
         with (
-            store.apply(staged, author=call.user.name, operation=EVENT, message="", dag_ids=[]) as revision,
+            store.apply(
+                staged,
+                author=call.user.name,
+                operation=UPLOAD,
+                message=message,
+                request_key=call.request_key,
+            ) as revision,
             call.services.host.transaction() as transaction,
         ):
             details = {"added": list(staged.added), "changed": list(staged.changed), "root": root.name}
-            transaction.audit(AuditEntry(EVENT, call.user, (), details))
-        return Outcome.of_files(staged, revision), f"/{root.name}/{name}"
+            transaction.audit(AuditEntry(audit_event(UPLOAD), call.user, (), details))
+        return Outcome.of_files(staged, revision, dry_run=False), shown
 
 
 def _place(call: Call, path: str | None) -> tuple[Path | None, str | None]:

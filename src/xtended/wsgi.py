@@ -6,7 +6,7 @@ import functools
 import io
 import json
 import logging
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, BinaryIO, cast
 
@@ -45,10 +45,10 @@ from xtended.api import (
     Answer,
     FormBooleans,
     Operation,
+    Paths,
     Upload,
     internal_error,
     load_spec,
-    methods_by_path,
     problem_answer,
     read_operations,
 )
@@ -82,7 +82,7 @@ class _Bound(Resolver):
 
     def resolve(self, operation: Any) -> Resolution:
         operation_id = operation.operation_id
-        answer = bind(self._operations[operation_id], self._services, _neutral)
+        answer = bind(self._operations[operation_id], self._services, _neutral, _header)
 
         def run(**arguments: Any) -> Response:
             if not operation.request_body:
@@ -93,6 +93,10 @@ class _Bound(Resolver):
         # Flask's own answer to OPTIONS would name every method that the route of unknown paths takes.
         vars(run)["provide_automatic_options"] = False
         return Resolution(run, operation_id)
+
+
+def _header(name: str) -> str | None:
+    return request.headers.get(name)
 
 
 def _neutral(value: Any) -> Any:
@@ -233,7 +237,7 @@ def create_blueprint(services: Services, swagger_ui: Path | None, challenge: Cal
             **({"swagger_path": str(swagger_ui)} if swagger_ui else {}),
         },
     ).blueprint
-    _add_refusals(blueprint, methods_by_path(operations))
+    _add_refusals(blueprint, Paths(operations))
     limit = services.max_file_bytes + FORM_OVERHEAD
 
     @blueprint.before_request
@@ -256,13 +260,13 @@ def create_blueprint(services: Services, swagger_ui: Path | None, challenge: Cal
     return blueprint
 
 
-def _add_refusals(blueprint: Blueprint, methods: Mapping[str, Collection[str]]) -> None:
+def _add_refusals(blueprint: Blueprint, paths: Paths) -> None:
     """Answer with problems what Airflow would answer with its own pages."""
     for kind, handler in _ERROR_HANDLERS.items():
         blueprint.register_error_handler(kind, handler)
 
     def unknown(path: str = "") -> Response:
-        allowed = methods.get(f"/{path}", ())
+        allowed = paths.methods(f"/{path}")
         if not allowed:
             return _on_http_error(NotFound())
         if request.method == "OPTIONS":

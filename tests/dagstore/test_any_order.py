@@ -98,7 +98,7 @@ class Store(RuleBasedStateMachine):
         if pack:
             self.store.tend()
         if index:
-            self.store._index.close()
+            self.store._index._database.close()
             for path in (self.home / "history/xtended").glob("index.sqlite*"):
                 path.unlink()
         self.store = DagStore(self.root, self.home / "history")

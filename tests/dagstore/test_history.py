@@ -325,7 +325,7 @@ def test_the_index_is_made_anew_from_git(root, store, deploy, tmp_path, spoil):
     store.recover()
     expected = [revision.__dict__ | {"seq": 0} for revision in store.revisions().revisions]
     files = list(store.files())
-    store._index.close()
+    store._index._database.close()
     for path in index.parent.glob("index.sqlite*"):
         path.unlink()
     if spoil in {"garbage", "behind"}:
@@ -343,7 +343,7 @@ def test_the_index_is_made_anew_from_git(root, store, deploy, tmp_path, spoil):
 
 def test_the_first_reader_after_the_index_was_lost_has_its_answer(root, store, deploy, tmp_path):
     revision = deploy({"a.py": "1"})
-    store._index.close()
+    store._index._database.close()
     for path in (tmp_path / "history/xtended").glob("index.sqlite*"):
         path.unlink()
     again = DagStore(root, tmp_path / "history")

@@ -2,10 +2,10 @@
 
 from xtended.dagstore.archives import ArchiveLimits, Member, check_archive
 from xtended.dagstore.changes import ChangeSet, Staged
-from xtended.dagstore.index import Revision
 from xtended.dagstore.names import check_path, join_folder
 from xtended.dagstore.reading import LIVE, LiveFile, Page
 from xtended.dagstore.requests import Once
+from xtended.dagstore.revisions import Revision
 from xtended.dagstore.store import DagStore
 
 __all__ = [

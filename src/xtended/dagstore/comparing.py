@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from xtended.dagstore.changes import ChangeSet, Staged, folders_above
 from xtended.dagstore.folder import Folder, Found
-from xtended.dagstore.index import FileRow
 from xtended.dagstore.recording import leaf_of
+from xtended.dagstore.revisions import FileRow
 from xtended.problems import ChangedMeanwhile, ChangedOutside, Conflict, FileExists, NotFound
 
 __all__ = ["Comparison", "check_ours", "check_still", "look"]

@@ -6,117 +6,36 @@ SQLite beside the repository. Written under the store's lock only; read by anyon
 from __future__ import annotations
 
 import dataclasses
-import os
 import sqlite3
-import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from xtended.dagstore.messages import OUTSIDE_OPERATION
+from xtended.dagstore.database import Database
+from xtended.dagstore.revisions import FileRow, Revision, Stat
 from xtended.dagstore.trees import Leaf
 
-__all__ = ["FileRow", "Index", "Revision", "Stat"]
+__all__ = ["Index"]
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS files (
-    path TEXT PRIMARY KEY, blob TEXT NOT NULL, mode INTEGER NOT NULL, sha256 TEXT,
-    size INTEGER, mtime_ns INTEGER, inode INTEGER, hashed_ns INTEGER,
-    revision TEXT NOT NULL, outside INTEGER NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS revisions (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, parent TEXT, time INTEGER NOT NULL,
-    author TEXT NOT NULL, operation TEXT NOT NULL, message TEXT NOT NULL, request_key TEXT
-);
-CREATE INDEX IF NOT EXISTS revisions_by_request ON revisions (request_key) WHERE request_key IS NOT NULL;
-CREATE TABLE IF NOT EXISTS touched (
-    path TEXT NOT NULL, seq INTEGER NOT NULL, kind TEXT NOT NULL, PRIMARY KEY (path, seq)
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS touched_by_revision ON touched (seq);
-CREATE TABLE IF NOT EXISTS dags (
-    dag_id TEXT NOT NULL, seq INTEGER NOT NULL, path TEXT, PRIMARY KEY (dag_id, seq)
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS dags_by_revision ON dags (seq);
-CREATE TABLE IF NOT EXISTS made_folders (path TEXT PRIMARY KEY) WITHOUT ROWID;
-"""
-_BUSY_SECONDS = 10.0
 _VARIABLES = 500
 """Far below the number of `?` that any SQLite takes in one statement."""
 
 
-@dataclass(frozen=True)
-class Stat:
-    """What tells that a file may have been changed; `hashed_ns` is when its content was last looked at."""
-
-    size: int
-    mtime_ns: int
-    inode: int
-    hashed_ns: int
-
-
-@dataclass(frozen=True)
-class FileRow:
-    """A file as the newest revision has it; `stat` is None where the folder has not been compared since.
-
-    `revision` is the last that touched the file, `outside` whether that one records the work of other hands.
-    """
-
-    leaf: Leaf
-    sha256: str | None
-    stat: Stat | None
-    revision: str
-    outside: bool
-
-
-@dataclass(frozen=True)
-class Revision:
-    """A recorded change of the DAG folder.
-
-    `seq` grows with each, `time` is in seconds since 1970, `author` the API user. `added`, `changed` and
-    `deleted` are paths, `dags` has the path of each DAG that the change was about, where it is known.
-    """
-
-    seq: int
-    id: str
-    parent: str | None
-    time: int
-    author: str
-    operation: str
-    message: str
-    request_key: str | None
-    added: tuple[str, ...]
-    changed: tuple[str, ...]
-    deleted: tuple[str, ...]
-    dags: Mapping[str, str | None]
-
-    @property
-    def outside(self) -> bool:
-        """Whether it records what other hands than this API's did."""
-        return self.operation == OUTSIDE_OPERATION
-
-
 class Index:
-    """One connection for all threads of a process, made when it is first used. Raises sqlite3.Error."""
+    """What the database says. Raises sqlite3.Error."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._lock = threading.RLock()
-        self._connection: sqlite3.Connection | None = None
-        self._process = os.getpid()
-        self._inherited: list[sqlite3.Connection] = []
+        self._database = Database(path)
 
     def head(self) -> str | None:
         """The revision that the index is true for."""
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             found = connection.execute("SELECT value FROM meta WHERE key = 'head'").fetchone()
         return found[0] if found else None
 
     def files(self, paths: Collection[str] | None = None) -> dict[str, FileRow]:
         """The rows of these files, or of all."""
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             if paths is None:
                 return {row[0]: _file(row) for row in connection.execute("SELECT * FROM files")}
             found: dict[str, FileRow] = {}
@@ -128,18 +47,18 @@ class Index:
 
     def made_folders(self, folders: Collection[str]) -> set[str]:
         """Those of `folders` that change sets have made, and no one else."""
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             known = {row[0] for row in connection.execute("SELECT path FROM made_folders")}
         return known & set(folders)
 
     def revision(self, identity: str) -> Revision | None:
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             row = connection.execute("SELECT * FROM revisions WHERE id = ?", (identity,)).fetchone()
             return _revision(connection, row) if row else None
 
     def revision_of_request(self, key: str) -> Revision | None:
         """The revision that a request with this key has made."""
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             query = "SELECT * FROM revisions WHERE request_key = ? ORDER BY seq DESC LIMIT 1"
             row = connection.execute(query, (key,)).fetchone()
             return _revision(connection, row) if row else None
@@ -159,23 +78,23 @@ class Index:
             clauses.append("seq IN (SELECT seq FROM dags WHERE dag_id = ?)")
             values.append(dag_id)
         query = f"SELECT * FROM revisions WHERE {' AND '.join(clauses)} ORDER BY seq DESC LIMIT ?"  # noqa: S608
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             rows = connection.execute(query, (*values, limit)).fetchall()
             return [_revision(connection, row) for row in rows]
 
     def newest(self) -> int:
         """The largest sequence number."""
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             return int(connection.execute("SELECT coalesce(max(seq), 0) FROM revisions").fetchone()[0])
 
     def count_since(self, time: float) -> int:
         """How many revisions are not older than `time`, in seconds since 1970."""
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             query = "SELECT count(*) FROM revisions WHERE time >= ?"
             return int(connection.execute(query, (time,)).fetchone()[0])
 
     def nth_newest(self, number: int) -> Revision | None:
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             query = "SELECT * FROM revisions ORDER BY seq DESC LIMIT 1 OFFSET ?"
             row = connection.execute(query, (number - 1,)).fetchone()
             return _revision(connection, row) if row else None
@@ -186,15 +105,26 @@ class Index:
             "SELECT path FROM dags WHERE dag_id = ? AND seq <= ? AND path IS NOT NULL"
             " ORDER BY seq DESC LIMIT 1"
         )
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             row = connection.execute(query, (dag_id, until if until is not None else 2**62)).fetchone()
         return row[0] if row else None
+
+    def dags_in(self, paths: Collection[str]) -> dict[str, set[str]]:
+        """The DAGs that changes of these files were ever about, by path."""
+        found: dict[str, set[str]] = {}
+        with self._database.reading() as connection:
+            for some in _portions(paths):
+                marks = ",".join("?" * len(some))
+                query = f"SELECT DISTINCT path, dag_id FROM dags WHERE path IN ({marks})"  # noqa: S608
+                for path, dag_id in connection.execute(query, some):
+                    found.setdefault(path, set()).add(dag_id)
+        return found
 
     def add_revision(
         self, revision: Revision, files: Mapping[str, FileRow | None], *, made: Iterable[str] = ()
     ) -> None:
         """Make `revision` (its `seq` is not looked at) the head. None removes a file's row."""
-        with self._writing() as connection:
+        with self._database.writing() as connection:
             cursor = connection.execute(
                 "INSERT OR REPLACE INTO revisions (id, parent, time, author, operation, message, request_key)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -222,17 +152,21 @@ class Index:
 
     def put_files(self, files: Mapping[str, FileRow | None]) -> None:
         """Replace rows without a new revision."""
-        with self._writing() as connection:
+        with self._database.writing() as connection:
             _put_files(connection, files)
 
     def forget_folders(self, folders: Iterable[str]) -> None:
         """These are gone from the DAG folder."""
-        with self._writing() as connection:
+        with self._database.writing() as connection:
             connection.executemany("DELETE FROM made_folders WHERE path = ?", ((path,) for path in folders))
+
+    def clear(self) -> None:
+        """Begin anew."""
+        self._database.clear()
 
     def forget_before(self, identity: str) -> None:
         """Drop all revisions older than this one; what they touched last now dates from it."""
-        with self._writing() as connection:
+        with self._database.writing() as connection:
             row = connection.execute("SELECT seq FROM revisions WHERE id = ?", (identity,)).fetchone()
             if row is None:
                 return
@@ -242,53 +176,6 @@ class Index:
             )
             for table in ("touched", "dags", "revisions"):
                 connection.execute(f"DELETE FROM {table} WHERE seq < ?", row)  # noqa: S608 - names from above
-
-    def clear(self) -> None:
-        """Begin anew: with the tables empty or, where they can't be read, with a new file."""
-        with self._lock:
-            try:
-                with self._writing() as connection:
-                    for table in ("meta", "files", "revisions", "touched", "dags"):
-                        connection.execute(f"DELETE FROM {table}")  # noqa: S608 - names from above
-            except sqlite3.DatabaseError:
-                self.close()
-                for suffix in ("", "-wal", "-shm"):
-                    self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
-
-    def close(self) -> None:
-        with self._lock:
-            if self._connection is not None:
-                self._connection.close()
-                self._connection = None
-
-    @contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection]:
-        with self._lock:
-            yield self._connected()
-
-    @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
-        with self._lock, self._connected() as connection:  # a transaction
-            connection.execute("BEGIN IMMEDIATE")
-            yield connection
-
-    def _connected(self) -> sqlite3.Connection:
-        if self._connection is not None and self._process != os.getpid():
-            # Forked: SQLite forbids to use, or close, the parent's connection.
-            self._inherited.append(self._connection)
-            self._connection = None
-        if self._connection is None:
-            self._process = os.getpid()
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            connection = sqlite3.connect(
-                self._path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
-            )
-            # WAL: readers do not wait, and a commit needs no flush; what a power cut takes, git still has.
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = NORMAL")
-            connection.executescript(_SCHEMA)
-            self._connection = connection
-        return self._connection
 
 
 def _put_files(connection: sqlite3.Connection, files: Mapping[str, FileRow | None]) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -29,20 +29,27 @@ from xtended.dagstore.spool import Spool
 from xtended.dagstore.trees import BLOB, EXECUTABLE, PLAIN, Difference, Leaf, compare, object_id
 from xtended.problems import Conflict, FolderUnavailable
 
-__all__ = ["Journal"]
+__all__ = ["Finished", "Journal"]
 
 _log = logging.getLogger(__name__)
+
+
+Finished = Callable[[Sequence[str], Sequence[str]], None]
+"""Takes the paths that a change has put, and those that it has deleted. Must not raise."""
 
 
 class Journal:
     """Everything here is done under the store's lock."""
 
-    def __init__(self, folder: Folder, history: History, index: Index, spool: Path) -> None:
+    def __init__(
+        self, folder: Folder, history: History, index: Index, spool: Path, finished: Finished | None
+    ) -> None:
         self._folder = folder
         self._history = history
         self._index = index
         self._spool = spool
         self._recorder = Recorder(folder, index)
+        self._finished = finished
 
     @contextmanager
     def open(self) -> Iterator[Repository]:
@@ -158,9 +165,13 @@ class Journal:
             before = repository.commit(commit.parent).tree if commit.parent is not None else None
             back = repository.ref(ABANDONED) == pending
             trees = (commit.tree, before) if back else (before, commit.tree)
-            self._carry_on(repository, list(compare(repository.tree, *trees)))
+            way = list(compare(repository.tree, *trees))
+            self._carry_on(repository, way)
             if not back:
                 repository.set_ref(HEAD, pending)
+                if self._finished is not None:
+                    added, changed, deleted = sort_out(way)
+                    self._finished([*added, *changed], deleted)
         repository.remove_ref(PENDING)
         repository.remove_ref(ABANDONED)
 

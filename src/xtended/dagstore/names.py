@@ -9,7 +9,10 @@ from pathlib import PurePosixPath
 
 from xtended.problems import BadName, UnsupportedType
 
-__all__ = ["MAX_PART_BYTES", "MAX_PATH_BYTES", "check_path", "join_folder"]
+__all__ = ["DAG_SUFFIXES", "MAX_PART_BYTES", "MAX_PATH_BYTES", "check_path", "join_folder"]
+
+DAG_SUFFIXES = (".py", ".zip")
+"""How the names of files end that Airflow looks for DAGs in."""
 
 MAX_PART_BYTES = 255
 """What Linux file systems take for one part of a path (NAME_MAX)."""

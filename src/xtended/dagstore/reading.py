@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,10 +13,11 @@ from dulwich.objects import Blob
 from xtended.dagstore.changes import ChangeSet
 from xtended.dagstore.folder import Folder
 from xtended.dagstore.history import HEAD, History, Repository
-from xtended.dagstore.index import FileRow, Index, Revision
-from xtended.dagstore.recording import Recorder
+from xtended.dagstore.index import Index
+from xtended.dagstore.recording import Recorder, leaf_of
+from xtended.dagstore.revisions import FileRow, Revision
 from xtended.dagstore.trees import EXECUTABLE, Difference, Leaf, compare, leaves
-from xtended.problems import BadRequest, NotFound
+from xtended.problems import BadRequest, Conflict, NotFound, TooLarge
 
 __all__ = ["LIVE", "LiveFile", "Page", "Reader"]
 
@@ -26,6 +28,10 @@ MAX_DIFFED_BYTES = 256 * 1024
 """Larger files are named in a diff, not compared line by line: that takes the square of their lines."""
 
 MAX_DIFF_BYTES = 4 * 1024 * 1024
+
+
+Visible = Callable[[Collection[str]], Collection[str]]
+"""Those of some paths that may be shown to whoever asks."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +87,7 @@ class Reader:
             raise NotFound(f"There is no revision {identity[:64]!r}; it may be older than what is kept.")
         return found
 
-    def diff(self, identity: str, against: str | None, path: str | None) -> str:
+    def diff(self, identity: str, against: str | None, path: str | None, visible: Visible) -> str:
         revision = self.revision(identity)
         with self._history.open() as repository:
             new = repository.commit(identity).tree
@@ -92,10 +98,30 @@ class Reader:
                 old = repository.commit(base).tree if base is not None else None
                 differences = list(compare(repository.tree, old, new))
             chosen = [each for each in differences if path is None or _within(each.path, path)]
-            return self._unified(repository, chosen)
+            shown = visible([each.path for each in chosen])
+            return self._unified(repository, [each for each in chosen if each.path in shown])
 
     def files(self) -> list[LiveFile]:
         return [_live(path, row) for path, row in self._recorder.current().items()]
+
+    def file(self, path: str, max_bytes: int) -> tuple[LiveFile, bytes]:
+        missing = NotFound(f"There is no file {path!r} in the DAG folder.")
+        try:
+            state = self._folder.state(path)
+            if state is not None and state.st_size > max_bytes:
+                raise TooLarge(f"{path!r} is larger than {max_bytes} bytes ([xtended_api] max_file_mb).")
+            found = self._folder.look(path)
+        except Conflict:  # a folder, or a link
+            raise missing from None
+        if found is None:
+            raise missing
+        row = self._index.files([path]).get(path)
+        recorded = row.revision if row is not None and row.leaf == leaf_of(found) else None
+        digest = hashlib.sha256(found.content).hexdigest()
+        return LiveFile(path, len(found.content), digest, recorded), found.content
+
+    def dags_of(self, paths: Collection[str]) -> Mapping[str, Collection[str]]:
+        return self._index.dags_in(paths)
 
     def rollback(self, identity: str, path: str | None, dag_id: str | None) -> ChangeSet:
         revision = self.revision(identity)

@@ -10,8 +10,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from xtended.dagstore.folder import Folder, Found
 from xtended.dagstore.history import HEAD, CommitInfo, Repository
-from xtended.dagstore.index import FileRow, Index, Revision, Stat
+from xtended.dagstore.index import Index
 from xtended.dagstore.messages import OUTSIDE_OPERATION, Note, author_name
+from xtended.dagstore.revisions import FileRow, Revision, Stat
 from xtended.dagstore.trees import BLOB, EXECUTABLE, PLAIN, Difference, Leaf, compare, object_id
 
 __all__ = ["OUTSIDE_AUTHOR", "Recorder", "leaf_of", "revision_of"]

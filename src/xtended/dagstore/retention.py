@@ -54,6 +54,7 @@ class Keeper:
         home: Path,
         *,
         keep_days: int,
+        keep_revisions: int,
         max_bytes: int,
     ) -> None:
         self._history = history
@@ -61,6 +62,7 @@ class Keeper:
         self._exclusive = exclusive
         self._marker = home / "tended"
         self._keep_seconds = keep_days * _DAY_SECONDS
+        self._keep_revisions = keep_revisions
         self._max_bytes = max_bytes
 
     def due(self, repository: Repository) -> bool:
@@ -83,7 +85,8 @@ class Keeper:
             if not alone:
                 return
             self._marker.write_text(f"{self._index.newest()}")
-            keep = self._index.count_since(time.time() - self._keep_seconds)
+            young = self._index.count_since(time.time() - self._keep_seconds)
+            keep = min(young, self._keep_revisions)
             while True:
                 keep = max(1, keep)
                 if self._pack(keep) <= self._max_bytes or keep == 1:

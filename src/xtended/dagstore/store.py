@@ -16,13 +16,14 @@ from xtended.dagstore.failures import FAILURES, translated
 from xtended.dagstore.folder import Folder, folder_problem
 from xtended.dagstore.history import HEAD, History, Repository
 from xtended.dagstore.ignoring import Syntax
-from xtended.dagstore.index import Index, Revision
-from xtended.dagstore.journal import Journal
+from xtended.dagstore.index import Index
+from xtended.dagstore.journal import Finished, Journal
 from xtended.dagstore.messages import Note
-from xtended.dagstore.reading import LiveFile, Page, Reader
+from xtended.dagstore.reading import LiveFile, Page, Reader, Visible
 from xtended.dagstore.recording import Recorder
 from xtended.dagstore.requests import Once, Requests
 from xtended.dagstore.retention import Keeper
+from xtended.dagstore.revisions import Revision
 from xtended.dagstore.staging import shadow_tree
 from xtended.problems import FolderBusy, Misconfigured, Problem, RevisionMoved
 
@@ -49,7 +50,8 @@ class DagStore:
 
     Safe to use from several threads and processes, also with an object each; all on one machine, as locks on
     network file systems can't be relied on. `lock_timeout` is in seconds. Revisions older than `keep_days`
-    are dropped, and younger ones where the history takes more than `max_bytes`.
+    are dropped, and younger ones where there are more than `keep_revisions` or they take more than `max_bytes`.
+    `finished` is told of a change that a killed process had begun, once it is finished.
     """
 
     def __init__(
@@ -59,8 +61,10 @@ class DagStore:
         *,
         lock_timeout: float = 10.0,
         keep_days: int = 90,
+        keep_revisions: int = 10_000,
         max_bytes: int = 1024**3,
         ignore_syntax: Syntax = "glob",
+        finished: Finished | None = None,
     ) -> None:
         """Raises Misconfigured where `history` lies in the DAG folder."""
         if history.resolve().is_relative_to(root.resolve()):
@@ -73,11 +77,17 @@ class DagStore:
         self._index = Index(self._home / _INDEX)
         repository = History(history, self._home)
         self._recorder = Recorder(self._folder, self._index)
-        self._journal = Journal(self._folder, repository, self._index, self._home / _SPOOL)
+        self._journal = Journal(self._folder, repository, self._index, self._home / _SPOOL, finished)
         self._reader = Reader(self._folder, repository, self._index)
         self._requests = Requests(self._home / _REQUESTS, lock_timeout)
         self._keeper = Keeper(
-            repository, self._index, self._exclusive, self._home, keep_days=keep_days, max_bytes=max_bytes
+            repository,
+            self._index,
+            self._exclusive,
+            self._home,
+            keep_days=keep_days,
+            keep_revisions=keep_revisions,
+            max_bytes=max_bytes,
         )
 
     @property
@@ -133,11 +143,11 @@ class DagStore:
         RevisionMoved, FolderUnavailable, FolderNotOurs.
         """
         self.check_writable()
+        if if_match is not None:
+            _check_match(if_match, self.head())
         with translated():
             found = look(self._folder, change_set.puts, change_set.deletes)
             comparison = Comparison.of(change_set, found)
-            if if_match is not None:
-                _check_match(if_match, self.head())
             if replace and not force:
                 touched = [*comparison.changed, *comparison.deleted]
                 check_ours(touched, found, self._index.files(touched))
@@ -240,17 +250,34 @@ class DagStore:
         with self._answering():
             return self._reader.revision(identity)
 
-    def diff(self, identity: str, *, against: str | None = None, path: str | None = None) -> str:
+    def diff(
+        self,
+        identity: str,
+        *,
+        against: str | None = None,
+        path: str | None = None,
+        visible: Visible = frozenset,
+    ) -> str:
         """Unified text of what makes `against` (None: the revision before it; LIVE: the folder) revision
-        `identity`; of a file, or the files of a folder, alone. Raises NotFound.
+        `identity`; of a file, or the files of a folder, alone, and of `visible` ones alone. Raises NotFound.
         """
         with self._answering():
-            return self._reader.diff(identity, against, path)
+            return self._reader.diff(identity, against, path, visible)
 
     def files(self) -> Sequence[LiveFile]:
         """What is in the folder now, sorted by path."""
         with self._answering():
             return self._reader.files()
+
+    def file(self, path: str, max_bytes: int) -> tuple[LiveFile, bytes]:
+        """A regular file that is in the folder now, and its content. Raises NotFound, TooLarge."""
+        with self._answering():
+            return self._reader.file(path, max_bytes)
+
+    def dags_of(self, paths: Collection[str]) -> Mapping[str, Collection[str]]:
+        """The DAGs that recorded changes of these files were about, by path; none for files without DAGs."""
+        with self._answering():
+            return self._reader.dags_of(paths)
 
     def rollback(self, identity: str, *, path: str | None = None, dag_id: str | None = None) -> ChangeSet:
         """What brings the folder, a file or folder of it, or the file of a DAG, back to a revision.

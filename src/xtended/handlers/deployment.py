@@ -12,40 +12,45 @@ from xtended.changes import Change, carry_out, validate
 from xtended.dagstore.names import check_path
 from xtended.incoming import from_code, from_upload, from_url
 from xtended.problems import BadRequest
+from xtended.repeating import done_once
 
 DEPLOYED = (".py", ".zip")
 FETCHED = (".py", ".pyc", ".zip")
 CODE = (".py",)
 
 
+@done_once
 def deploy_dag(call: Call, body: Mapping[str, Any], dag_file: Upload) -> Mapping[str, Any]:
     files = from_upload(call.services, dag_file, body.get("path"), DEPLOYED)
-    return _deploy(call, "xtended.deploy_dag", files, body)
+    return _deploy(call, "deploy_dag", files, body)
 
 
+@done_once
 def deploy_dag_from_url(call: Call, body: Mapping[str, Any]) -> Mapping[str, Any]:
     files = from_url(
         call.services, body["filename"], FETCHED, url=body["dag_file_url"], sha256=body.get("sha256")
     )
-    return _deploy(call, "xtended.deploy_dag_from_url", files, body)
+    return _deploy(call, "deploy_dag_from_url", files, body)
 
 
 def deploy_dag_by_get(call: Call, **query: Any) -> Mapping[str, Any]:
-    return deploy_dag_from_url(call, query)
+    return deploy_dag_from_url(call, body=query)
 
 
+@done_once
 def create_dag(call: Call, body: Mapping[str, Any]) -> Mapping[str, Any]:
     files = from_code(call.services, body["filename"], body["dag_code"], CODE)
-    return _deploy(call, "xtended.create_dag", files, body)
+    return _deploy(call, "create_dag", files, body)
 
 
 def _deploy(
-    call: Call, event: str, files: Mapping[str, bytes], options: Mapping[str, Any]
+    call: Call, operation: str, files: Mapping[str, bytes], options: Mapping[str, Any]
 ) -> Mapping[str, Any]:
     (path,) = files
     change = Change(
-        event,
+        operation,
         puts=files,
+        message=options.get("message", ""),
         force=options.get("force", False),
         unpause=options.get("unpause", False),
         otf_sync=options.get("otf_sync", False),
@@ -53,7 +58,7 @@ def _deploy(
         # A .pyc is a module beside the DAGs: it is never loaded as one.
         dags_expected=not path.endswith(".pyc"),
     )
-    outcome = carry_out(call.services, call.user, call.rule, change)
+    outcome = carry_out(call, change)
     verb = "would be" if change.dry_run else "has been"
     module = f"<module '{PurePosixPath(path).stem}' from '{call.services.shown(path)}'>"
     return outcome.body(f"DAG File [{module}] {verb} uploaded")
@@ -72,34 +77,46 @@ def validate_dag(
     else:
         raise BadRequest("dag_code needs a filename beside it.")
     (path,) = files
-    verdict = validate(call.services, call.user, call.rule, files)
+    verdict = validate(call, files)
     state = "is valid" if verdict["valid"] else "is not valid"
     return {"status": "success", "message": f"DAG File [{call.services.shown(path)}] {state}", **verdict}
 
 
+@done_once
 def upload_file(call: Call, body: Mapping[str, Any], file: Upload) -> Mapping[str, Any]:
-    outcome, shown = uploading.upload(call, file, body.get("path"), force=body.get("force", False))
-    return outcome.body(f"File [{shown}] has been uploaded")
+    outcome, shown = uploading.upload(
+        call,
+        file,
+        body.get("path"),
+        message=body.get("message", ""),
+        force=body.get("force", False),
+        dry_run=body.get("dry_run", False),
+    )
+    verb = "would be" if outcome.dry_run else "has been"
+    return outcome.body(f"File [{shown}] {verb} uploaded")
 
 
+@done_once
 def delete_dag(
     call: Call,
     dag_id: str | None = None,
     filename: str | None = None,
     *,
+    message: str = "",
     force: bool = False,
     dry_run: bool = False,
 ) -> Mapping[str, Any]:
     if dag_id is None and filename is None:
         raise BadRequest("At least one of dag_id and filename is needed.")
     path = None if filename is None else check_path(filename)
-    outcome = deletion.delete(call, dag_id, path, force=force, dry_run=dry_run)
+    outcome = deletion.delete(call, dag_id, path, message=message, force=force, dry_run=dry_run)
     verb = "would be deleted" if dry_run else "deleted"
     return outcome.body(f"DAG [{dag_id or path}] {verb}")
 
 
-def purge_dags(call: Call, *, dry_run: bool = False) -> Mapping[str, Any]:
-    outcome = deletion.purge(call, dry_run=dry_run)
+@done_once
+def purge_dags(call: Call, *, message: str = "", dry_run: bool = False) -> Mapping[str, Any]:
+    outcome = deletion.purge(call, message=message, dry_run=dry_run)
     return outcome.body("DAG directory would be purged" if dry_run else "DAG directory purged!!")
 
 

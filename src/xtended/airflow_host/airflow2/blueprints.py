@@ -49,7 +49,7 @@ def _api() -> Blueprint:
         # Changes need an Authorization header or the same origin here, instead of a form's token.
         csrf.exempt(blueprint)
         if services is not None:
-            services.parser.warm()
+            services.start()
 
     blueprint.after_request(set_cors_headers_on_response)
     return blueprint
