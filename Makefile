@@ -20,7 +20,7 @@ export REDOCLY_TELEMETRY := off
 export REDOCLY_SUPPRESS_UPDATE_NOTICE := true
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format bench dist requirements clean
+.PHONY: help run test soak lint format bench dist requirements clean
 .SECONDARY:
 
 help: ## Show this list
@@ -35,6 +35,10 @@ test: $(HOSTS:%=.venv/%/.dev) .venv/tools/.done ## Run the tests
 	@failed=0; for host in $(HOSTS); do \
 		echo "Tests on $$host"; .venv/$$host/bin/python -m pytest $(ARGS) || failed=1; \
 	done; exit $$failed
+
+soak: .venv/$(HOST)/.dev ## Kill writers and the web server at random moments, 200 times each (hours)
+	XTENDED_KILLS=200 XTENDED_KILL_FILES=1000 XTENDED_SERVER_KILLS=200 .venv/$(HOST)/bin/python -m pytest \
+		tests/dagstore/test_crash.py tests/contract/test_killed.py $(ARGS)
 
 lint: .venv/airflow3/.dev .venv/airflow2/.dev .venv/tools/.done node_modules/.done ## Check style, types, layers and the spec
 	$(TOOLS)/ruff check .

@@ -1,0 +1,121 @@
+"""The web server is killed at random moments: after its next start the folder is the old revision or the new one."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from contract import dag_files
+from contract import server as servers
+from contract.checks import success
+from contract.server import Server
+
+KILLS = int(os.environ.get("XTENDED_SERVER_KILLS", "2"))
+"""How often the server is killed; a soak asks for 200."""
+
+FILES = 1000
+"""Files of the large change sets."""
+
+SEED = int(os.environ.get("XTENDED_SEED", "1"))
+
+Files = Mapping[str, bytes]
+
+
+class Writer:
+    """Changes the folder, one request after the other, until the server is gone.
+
+    `allowed` is what the folder may hold at any moment: what the last answer left, and what the request that is
+    under way would make of it.
+    """
+
+    def __init__(self, server: Server, states: dict[str, Files], rng: random.Random) -> None:
+        self._server = server
+        self._states = states
+        self._rng = rng
+        self.allowed: list[Files] = [server.files()]
+
+    def run(self) -> None:
+        with contextlib.suppress(httpx.TransportError):
+            while True:
+                send, after = self._rng.choice([self._deploy, self._zip, self._rollback, self._purge])()
+                self.allowed.append(after)
+                revision = success(send())["revision"]
+                self._states[revision] = after
+                self.allowed = [after]
+
+    def _deploy(self) -> tuple[Callable[[], httpx.Response], Files]:
+        number, task = self._rng.randrange(3), f"t{self._rng.randrange(10**9)}"
+        return self._send(f"dag_{number}.py", dag_files.dag(f"dag_{number}", task))
+
+    def _zip(self) -> tuple[Callable[[], httpx.Response], Files]:
+        members = {f"part_{n}.py": f"x = {self._rng.random()}\n".encode() for n in range(20)}
+        return self._send("packed.zip", dag_files.archive({**members, "in.py": dag_files.dag("packed")}))
+
+    def _send(self, name: str, content: bytes) -> tuple[Callable[[], httpx.Response], Files]:
+        def send() -> httpx.Response:
+            return self._server.admin.post(
+                "/deploy_dag", files={"dag_file": (name, content)}, data={"force": "y"}
+            )
+
+        return send, {**self.allowed[0], name: content}
+
+    def _rollback(self) -> tuple[Callable[[], httpx.Response], Files]:
+        revision = self._rng.choice([*self._states])
+        query = {"revision": revision, "force": "y"}
+        return lambda: self._server.admin.post("/rollback", params=query), self._states[revision]
+
+    def _purge(self) -> tuple[Callable[[], httpx.Response], Files]:
+        return lambda: self._server.admin.post("/purge_dags"), {}
+
+
+def kill(server: Server) -> None:
+    """All at once and without warning, as a power cut or an out-of-memory killer does."""
+    doomed = [psutil.Process(server.process.pid), *server.processes()]
+    for process in doomed:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(doomed, timeout=30)
+    server.process.wait()
+
+
+def check_whole(server: Server, allowed: list[Files]) -> None:
+    """The folder is one of these, and the history says the same, by no other hands."""
+    (newest,) = success(server.admin.get("/revisions", params={"limit": 1}))["revisions"]
+    assert newest["operation"] != "changed_outside"
+    assert (
+        success(server.admin.get(f"/revisions/{newest['id']}/diff", params={"against": "live"}))["diff"] == ""
+    )
+    assert server.files() in allowed
+
+
+@pytest.mark.timeout(0)
+def test_the_folder_is_whole_after_each_kill(tmp_path: Path) -> None:
+    rng = random.Random(SEED)
+    server = servers.start(tmp_path, {})
+    states: dict[str, Files] = {}
+    try:
+        (server.dags / "data").mkdir(parents=True)
+        for number in range(FILES):
+            (server.dags / "data" / f"{number}.txt").write_text(f"{number}\n")
+        first = server.admin.post("/upload_file", files={"file": ("start.txt", b"here")})
+        states[success(first)["revision"]] = server.files()
+        for _ in range(KILLS):
+            writer = Writer(server, states, rng)
+            at_work = threading.Thread(target=writer.run)
+            at_work.start()
+            time.sleep(rng.uniform(0.5, 4))
+            kill(server)
+            at_work.join()
+            server = servers.start(tmp_path, {})
+            check_whole(server, writer.allowed)
+    finally:
+        server.close()
