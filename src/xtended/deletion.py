@@ -83,6 +83,9 @@ def _delete_record(
 def purge(call: Call, *, message: str, dry_run: bool) -> Outcome:
     """Empty the DAG folder but for what `.airflowignore` and `purge_keep` name. Raises Unavailable."""
     store = call.services.store()
+    if not dry_run:
+        # So that the revision before the purge is the folder as it was, whoever made it so.
+        store.recover()
     keep = call.services.settings.purge_keep
     doomed = frozenset(
         path

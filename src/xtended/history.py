@@ -116,7 +116,11 @@ def rollback(
     if path is not None and dag_id is not None:
         raise BadRequest("Send either path or dag_id, or none of them for the whole folder.")
     place = None if path is None else check_path(path)
-    target = call.services.store().rollback(identity, path=place, dag_id=dag_id)
+    store = call.services.store()
+    if not options["dry_run"]:
+        # Of files that a rollback takes away, the last state stays, whoever made it.
+        store.recover()
+    target = store.rollback(identity, path=place, dag_id=dag_id)
     change = Change(
         "rollback",
         puts=target.puts,

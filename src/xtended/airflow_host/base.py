@@ -55,6 +55,13 @@ class OtherCredentials:
 Credentials = BasicCredentials | BearerCredentials | SessionCredentials | OtherCredentials
 
 
+NO_DAG = "*"
+"""To ask an auth manager about all DAGs: no DAG can have this id, so a right on it comes with the right on all alone.
+
+Asked about no DAG, Flask-AppBuilder's says of some rights whether there is any DAG that they are good for.
+"""
+
+
 class Identity(Protocol):
     """Who is calling and what the host's auth manager lets them do."""
 

@@ -215,7 +215,8 @@ class DagStore:
     def recover(self) -> None:
         """Finish what a killed process began, and record what other hands did to the folder meanwhile.
 
-        For when the web server starts. Every change does the first for itself, and the second for its files.
+        For when the web server starts, and before a change of the whole folder. Every change does the first for
+        itself, and the second for its files.
         Raises as `apply`.
         """
         self.check_writable()

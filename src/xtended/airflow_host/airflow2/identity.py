@@ -16,6 +16,7 @@ from flask import Response, current_app, g, request
 from flask.globals import app_ctx
 
 from xtended.airflow_host.base import (
+    NO_DAG,
     BasicCredentials,
     BearerCredentials,
     Credentials,
@@ -116,7 +117,7 @@ class WebserverIdentity:
             get_auth_manager().is_authorized_dag(
                 method=method,
                 access_entity=None if entity is None else DagAccessEntity[entity],
-                details=None if dag_id is None else DagDetails(id=dag_id),
+                details=DagDetails(id=NO_DAG if dag_id is None else dag_id),
                 user=native,
             )
         )

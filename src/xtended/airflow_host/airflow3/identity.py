@@ -16,6 +16,7 @@ from airflow.models.dag import DagModel
 from jwt import InvalidTokenError
 
 from xtended.airflow_host.base import (
+    NO_DAG,
     BasicCredentials,
     Credentials,
     Method,
@@ -33,8 +34,6 @@ _REFUSALS = frozenset({400, 401, 403, 404, 405, 422})
 # FAB keeps rights on single DAGs under these resource names, and names the actions so.
 _FAB_ACTIONS = {"GET": "can_read", "POST": "can_create", "PUT": "can_edit", "DELETE": "can_delete"}
 _FAB_DAG_PREFIX = "DAG:"
-# No DAG can have this id, so nobody has a right on it but those who have it on all DAGs.
-_ANY_DAG = "*"
 
 
 class AuthManagerIdentity:
@@ -56,12 +55,7 @@ class AuthManagerIdentity:
         return _from_token(token)
 
     def may(self, user: User, method: Method, entity: str | None, dag_id: str | None) -> bool:
-        details: DagDetails | None = None
-        if dag_id is not None:
-            details = DagDetails(id=dag_id, team_name=_team(dag_id))
-        elif method == "GET":
-            # Without a DAG, FAB answers whether some can be read.
-            details = DagDetails(id=_ANY_DAG)
+        details = DagDetails(id=NO_DAG) if dag_id is None else DagDetails(id=dag_id, team_name=_team(dag_id))
         return get_auth_manager().is_authorized_dag(
             method=cast(Any, method),
             access_entity=DagAccessEntity[entity] if entity else None,
