@@ -40,6 +40,7 @@ class Airflow(Protocol):
     """Airflow's own API at one server, as an administrator sees it."""
 
     kind: str
+    api: httpx.Client
     dag_imports: str
     """The lines that give a DAG file `DAG`, `dag` and `task`."""
     has_bearer: bool
@@ -53,6 +54,10 @@ class Airflow(Protocol):
     hook_import: str
     keeps_parse_times: bool
     """Whether the database says how long a file's last parse took."""
+    newer_rules: Sequence[str]
+    """Trigger rules that not every Airflow has."""
+    run_settings: Mapping[str, str]
+    """What a server needs to run several tasks at once, and to notice soon that one was ended."""
 
     def token(self, user: str, password: str) -> str:
         """A bearer token of Airflow; what would be one where it has none."""
@@ -66,8 +71,8 @@ class Airflow(Protocol):
 
     def tasks(self, dag_id: str) -> set[str]: ...
 
-    def trigger(self, dag_id: str) -> str:
-        """Id of a new run; fails where Airflow refuses."""
+    def trigger(self, dag_id: str, run_id: str | None = None, conf: Mapping[str, Any] | None = None) -> str:
+        """Id of a new run, without a logical date where there is such a thing; fails where Airflow refuses."""
         ...
 
     def run_tasks(self, dag_id: str, run_id: str) -> set[str]: ...
@@ -111,6 +116,8 @@ class Airflow3:
     variable_default = "default"
     hook_import = "from airflow.sdk.bases.hook import BaseHook"
     keeps_parse_times = True
+    newer_rules: Sequence[str] = ("all_done_min_one_success",)
+    run_settings: Mapping[str, str] = {"AIRFLOW__API__WORKERS": "1"}
     fab_settings: Mapping[str, str] = {
         "AIRFLOW__CORE__AUTH_MANAGER": "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager"
     }
@@ -119,7 +126,7 @@ class Airflow3:
         self._url = url
         self._http = httpx.Client(base_url=url, timeout=60)
         token = self.token(user, password)
-        self._api = httpx.Client(
+        self.api = httpx.Client(
             base_url=f"{url}/api/v2", timeout=60, headers={"Authorization": f"Bearer {token}"}
         )
 
@@ -132,7 +139,7 @@ class Airflow3:
         return self.token(user, password)
 
     def dag(self, dag_id: str) -> DagState | None:
-        answer = self._api.get(f"/dags/{dag_id}/details")
+        answer = self.api.get(f"/dags/{dag_id}/details")
         if answer.status_code == 404:
             return None
         found = _read(answer)
@@ -141,9 +148,9 @@ class Airflow3:
     def tasks(self, dag_id: str) -> set[str]:
         return {task["task_id"] for task in self._get(f"/dags/{dag_id}/tasks")["tasks"]}
 
-    def trigger(self, dag_id: str) -> str:
-        answer = self._api.post(f"/dags/{dag_id}/dagRuns", json={"logical_date": None})
-        return str(_read(answer)["dag_run_id"])
+    def trigger(self, dag_id: str, run_id: str | None = None, conf: Mapping[str, Any] | None = None) -> str:
+        body = {**_new_run(run_id, conf), "logical_date": None}
+        return str(_read(self.api.post(f"/dags/{dag_id}/dagRuns", json=body))["dag_run_id"])
 
     def run_tasks(self, dag_id: str, run_id: str) -> set[str]:
         found = self._get(f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances")
@@ -151,7 +158,7 @@ class Airflow3:
 
     def delete_runs(self, dag_id: str) -> None:
         for run in self._get(f"/dags/{dag_id}/dagRuns")["dag_runs"]:
-            answer = self._api.delete(f"/dags/{dag_id}/dagRuns/{run['dag_run_id']}")
+            answer = self.api.delete(f"/dags/{dag_id}/dagRuns/{run['dag_run_id']}")
             assert answer.status_code == 204, answer.text
 
     def import_errors(self) -> Mapping[str, str]:
@@ -179,26 +186,26 @@ class Airflow3:
             {"action": {"name": action}, "resource": {"name": resource}} for action, resource in rights
         ]
         fab = f"{self._url}/auth/fab/v1"
-        _read(self._api.post(f"{fab}/roles", json={"name": f"role of {name}", "actions": actions}))
+        _read(self.api.post(f"{fab}/roles", json={"name": f"role of {name}", "actions": actions}))
         about = {"username": name, "email": f"{name}@localhost", "first_name": name, "last_name": name}
         roles = [{"name": f"role of {name}"}]
-        _read(self._api.post(f"{fab}/users", json={**about, "roles": roles, "password": password}))
+        _read(self.api.post(f"{fab}/users", json={**about, "roles": roles, "password": password}))
 
     def set_variable(self, key: str, value: str) -> None:
-        answer = self._api.post("/variables", json={"key": key, "value": value})
+        answer = self.api.post("/variables", json={"key": key, "value": value})
         if answer.status_code == 409:
-            answer = self._api.patch(f"/variables/{key}", json={"key": key, "value": value})
+            answer = self.api.patch(f"/variables/{key}", json={"key": key, "value": value})
         _read(answer)
 
     def set_connection(self, conn_id: str, host: str) -> None:
         about = {"connection_id": conn_id, "conn_type": "http", "host": host, "login": "x", "password": "y"}
-        _read(self._api.post("/connections", json=about))
+        _read(self.api.post("/connections", json=about))
 
     def parse_requests(self, rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> set[str]:
         return {row["relative_fileloc"] for row in rows["dag_priority_parsing_request"]}
 
     def _get(self, path: str, **query: Any) -> Any:
-        return _read(self._api.get(path, params=query))
+        return _read(self.api.get(path, params=query))
 
 
 class Airflow2:
@@ -211,13 +218,22 @@ class Airflow2:
     variable_default = "default_var"
     hook_import = "from airflow.hooks.base import BaseHook"
     keeps_parse_times = False
+    newer_rules: Sequence[str] = ()
+    # Airflow 2 keeps SQLite for one task at a time, but for this switch of its own tests.
+    run_settings: Mapping[str, str] = {
+        "_AIRFLOW__SKIP_DATABASE_EXECUTOR_COMPATIBILITY_CHECK": "1",
+        "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+        "AIRFLOW__SCHEDULER__JOB_HEARTBEAT_SEC": "1",
+        "AIRFLOW__SCHEDULER__LOCAL_TASK_JOB_HEARTBEAT_SEC": "1",
+        "AIRFLOW__WEBSERVER__WORKERS": "1",
+    }
     # It has no other auth manager.
     fab_settings: Mapping[str, str] = {}
 
     def __init__(self, url: str, user: str, password: str) -> None:
         self._url = url
         self._login = user, password
-        self._api = httpx.Client(
+        self.api = httpx.Client(
             base_url=f"{url}/api/v1", timeout=60, auth=httpx.BasicAuth(user.encode(), password.encode())
         )
 
@@ -234,7 +250,7 @@ class Airflow2:
             return str(browser.cookies[self.session_cookie])
 
     def dag(self, dag_id: str) -> DagState | None:
-        answer = self._api.get(f"/dags/{dag_id}")
+        answer = self.api.get(f"/dags/{dag_id}")
         if answer.status_code == 404:
             return None
         found = _read(answer)
@@ -243,8 +259,9 @@ class Airflow2:
     def tasks(self, dag_id: str) -> set[str]:
         return {task["task_id"] for task in self._get(f"/dags/{dag_id}/tasks")["tasks"]}
 
-    def trigger(self, dag_id: str) -> str:
-        return str(_read(self._api.post(f"/dags/{dag_id}/dagRuns", json={}))["dag_run_id"])
+    def trigger(self, dag_id: str, run_id: str | None = None, conf: Mapping[str, Any] | None = None) -> str:
+        body = _new_run(run_id, conf)
+        return str(_read(self.api.post(f"/dags/{dag_id}/dagRuns", json=body))["dag_run_id"])
 
     def run_tasks(self, dag_id: str, run_id: str) -> set[str]:
         found = self._get(f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances")
@@ -252,7 +269,7 @@ class Airflow2:
 
     def delete_runs(self, dag_id: str) -> None:
         for run in self._get(f"/dags/{dag_id}/dagRuns")["dag_runs"]:
-            answer = self._api.delete(f"/dags/{dag_id}/dagRuns/{run['dag_run_id']}")
+            answer = self.api.delete(f"/dags/{dag_id}/dagRuns/{run['dag_run_id']}")
             assert answer.status_code == 204, answer.text
 
     def import_errors(self) -> Mapping[str, str]:
@@ -284,18 +301,18 @@ class Airflow2:
             {"action": {"name": action}, "resource": {"name": resource}} for action, resource in rights
         ]
         fab = f"{self._url}/auth/fab/v1"
-        _read(self._api.post(f"{fab}/roles", json={"name": f"role of {name}", "actions": actions}))
+        _read(self.api.post(f"{fab}/roles", json={"name": f"role of {name}", "actions": actions}))
         about = {"username": name, "email": f"{name}@localhost", "first_name": name, "last_name": name}
         roles = [{"name": f"role of {name}"}]
-        _read(self._api.post(f"{fab}/users", json={**about, "roles": roles, "password": password}))
+        _read(self.api.post(f"{fab}/users", json={**about, "roles": roles, "password": password}))
 
     def set_variable(self, key: str, value: str) -> None:
         # Airflow 2 sets it again where it is there.
-        _read(self._api.post("/variables", json={"key": key, "value": value}))
+        _read(self.api.post("/variables", json={"key": key, "value": value}))
 
     def set_connection(self, conn_id: str, host: str) -> None:
         about = {"connection_id": conn_id, "conn_type": "http", "host": host, "login": "x", "password": "y"}
-        _read(self._api.post("/connections", json=about))
+        _read(self.api.post("/connections", json=about))
 
     def parse_requests(self, rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> set[str]:
         return {_below_dags(row["fileloc"]) for row in rows["dag_priority_parsing_request"]}
@@ -307,11 +324,15 @@ class Airflow2:
         return answer.text
 
     def _get(self, path: str, **query: Any) -> Any:
-        return _read(self._api.get(path, params=query))
+        return _read(self.api.get(path, params=query))
 
 
 def _below_dags(fileloc: str) -> str:
     return fileloc.rpartition("/dags/")[2]
+
+
+def _new_run(run_id: str | None, conf: Mapping[str, Any] | None) -> dict[str, Any]:
+    return {**({"dag_run_id": run_id} if run_id else {}), "conf": conf or {}}
 
 
 def _read(answer: httpx.Response) -> Any:

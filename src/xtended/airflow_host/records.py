@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import TypeVar
 
 from airflow.api.common.delete_dag import delete_dag
 from airflow.exceptions import AirflowException, DagNotFound
@@ -16,10 +17,17 @@ from sqlalchemy.orm import Session
 from xtended.airflow_host.base import AuditEntry
 from xtended.problems import Conflict, NotFound, Unavailable
 
+X = TypeVar("X")
+
 log = logging.getLogger(__name__)
 
 CHUNK = 500
 """Values in one statement: databases limit them, and SQLite's limit is the lowest."""
+
+
+def chunks(values: Sequence[X]) -> Iterator[Sequence[X]]:
+    """The values in parts that one statement takes."""
+    return (values[start : start + CHUNK] for start in range(0, len(values), CHUNK))
 
 
 @contextmanager

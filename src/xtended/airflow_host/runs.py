@@ -35,7 +35,7 @@ class DagRecord:
 
 @dataclass(frozen=True)
 class Run:
-    """A DAG run. `native` is the host's own key of it."""
+    """A DAG run. `native` is the host's own handle of it."""
 
     dag_id: str
     run_id: str
@@ -48,7 +48,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """A task instance. `state` is None where it has none yet; `native` is the host's own key of it."""
+    """A task instance. `state` is None where it has none yet; `native` is the host's own handle of it."""
 
     task_id: str
     map_index: int

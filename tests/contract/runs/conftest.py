@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from contract import hosts
 from contract import server as servers
 from contract.server import Server
 
@@ -31,17 +33,19 @@ class Control:
         return self.server.admin
 
     def runs_of(self, dag_id: str, path: str = "", **query: Any) -> Any:
-        answer = self.server.airflow._api.get(f"/dags/{dag_id}/dagRuns{path}", params=query)
+        answer = self.server.airflow.api.get(f"/dags/{dag_id}/dagRuns{path}", params=query)
         assert answer.is_success, answer.text
         return answer.json()
 
     def trigger(self, dag_id: str, run_id: str, conf: Mapping[str, Any] | None = None) -> None:
-        body = {"dag_run_id": run_id, "logical_date": None, "conf": conf or {}}
-        answer = self.server.airflow._api.post(f"/dags/{dag_id}/dagRuns", json=body)
-        assert answer.is_success, answer.text
+        self.server.airflow.trigger(dag_id, run_id, conf)
+
+    def logical_date(self, dag_id: str, run_id: str) -> datetime | None:
+        date = self.runs_of(dag_id, f"/{run_id}")["logical_date"]
+        return None if date is None else datetime.fromisoformat(date)
 
     def tasks(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
-        found = self.runs_of(dag_id, f"/{run_id}/taskInstances", limit=1000)
+        found = self.runs_of(dag_id, f"/{run_id}/taskInstances", limit=100)
         return list(found["task_instances"])
 
     def states(self, dag_id: str, run_id: str) -> dict[str, str | None]:
@@ -102,7 +106,7 @@ def control(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Control]:
         "AIRFLOW__SCHEDULER__MIN_FILE_PROCESS_INTERVAL": "3600",
         "AIRFLOW__CORE__MAX_ACTIVE_RUNS_PER_DAG": "64",
         "AIRFLOW__CORE__PARALLELISM": "3",
-        "AIRFLOW__API__WORKERS": "1",
+        **hosts.installed().run_settings,
     }
     running = servers.start(home, settings, ("web", "scheduler", "triggerer"))
     try:

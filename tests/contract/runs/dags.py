@@ -8,14 +8,19 @@ import time
 from datetime import UTC, datetime, timedelta
 
 try:
-    from airflow.sdk import DAG, Param, TaskGroup, task
+    from airflow.sdk import DAG, Param, TaskGroup, get_current_context, task
     from airflow.sdk.exceptions import AirflowSkipException
+
+    NEWER_RULES = ["all_done_min_one_success"]
 except ImportError:
     from airflow import DAG
     from airflow.decorators import task
     from airflow.exceptions import AirflowSkipException
     from airflow.models.param import Param
+    from airflow.operators.python import get_current_context
     from airflow.utils.task_group import TaskGroup
+
+    NEWER_RULES = []
 
 from airflow.providers.standard.operators.bash import BashOperator
 from airflow.providers.standard.operators.empty import EmptyOperator
@@ -68,7 +73,7 @@ with DAG("rules", schedule=None):
         "none_skipped",
         "all_skipped",
         "always",
-        "all_done_min_one_success",
+        *NEWER_RULES,
     ):
         [first, second] >> step(rule, trigger_rule=rule)
 
@@ -76,8 +81,6 @@ with DAG("branching", schedule=None):
 
     @task.branch
     def decide():
-        from airflow.sdk import get_current_context
-
         mark(get_current_context()["run_id"], "decide")
         return "yes"
 

@@ -29,7 +29,7 @@ def test_reading_rights_are_not_enough(control: Control, operation: str) -> None
         query["tasks"] = "a"
     problem(_call(control, "viewer", operation, **query), 403, "forbidden")
     problem(_call(control, None, operation, **query), 401, "unauthenticated")
-    assert control.server.airflow._api.get("/dags/chain/dagRuns/refused").status_code == 404
+    assert control.server.airflow.api.get("/dags/chain/dagRuns/refused").status_code == 404
 
 
 @pytest.mark.parametrize("operation", PARAMETERS)
@@ -73,14 +73,14 @@ def test_an_unknown_task_is_named(control: Control) -> None:
 
 
 def test_a_paused_dag_does_not_start_tasks(control: Control) -> None:
-    paused = control.server.airflow._api.patch("/dags/grouped", json={"is_paused": True})
+    paused = control.server.airflow.api.patch("/dags/grouped", json={"is_paused": True})
     assert paused.is_success
     try:
         assert (
             "paused" in problem(control.run_selected("grouped", "held", "report"), 409, "conflict")["detail"]
         )
     finally:
-        control.server.airflow._api.patch("/dags/grouped", json={"is_paused": False})
+        control.server.airflow.api.patch("/dags/grouped", json={"is_paused": False})
 
 
 def test_each_change_is_in_the_audit_log(control: Control) -> None:

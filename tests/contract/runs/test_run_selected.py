@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from contract import hosts
 from contract.checks import problem, success
 from contract.runs.conftest import Control
 
 RULES = (
     "all_success", "all_failed", "all_done", "one_success", "one_failed", "one_done", "none_failed",
-    "none_failed_min_one_success", "none_skipped", "all_skipped", "always", "all_done_min_one_success",
+    "none_failed_min_one_success", "none_skipped", "all_skipped", "always", *hosts.installed().newer_rules,
 )  # fmt: skip
 
 
@@ -80,7 +81,7 @@ def test_work_runs_without_its_setup_and_teardown(control: Control) -> None:
 def test_a_task_left_out_between_chosen_ones_is_refused(control: Control) -> None:
     refused = problem(control.run_selected("chain", "only10", "a,c"), 409, "conflict")
     assert refused["task_ids"] == ["b"]
-    assert control.server.airflow._api.get("/dags/chain/dagRuns/only10").status_code == 404
+    assert control.server.airflow.api.get("/dags/chain/dagRuns/only10").status_code == 404
 
 
 def test_trigger_rules_that_contradict_each_other_are_refused(control: Control) -> None:
@@ -91,7 +92,7 @@ def test_trigger_rules_that_contradict_each_other_are_refused(control: Control) 
 def test_a_task_that_does_not_run_on_the_date_is_refused(control: Control) -> None:
     refused = problem(control.run_selected("bounded", "only12", "retired"), 409, "conflict")
     assert refused["task_ids"] == ["retired"]
-    assert control.server.airflow._api.get("/dags/bounded/dagRuns/only12").status_code == 404
+    assert control.server.airflow.api.get("/dags/bounded/dagRuns/only12").status_code == 404
 
 
 def test_bad_requests_name_what_is_wrong_and_leave_no_run(control: Control) -> None:
@@ -103,8 +104,8 @@ def test_bad_requests_name_what_is_wrong_and_leave_no_run(control: Control) -> N
     problem(control.run_selected("chain", "bad/../run", "a"), 400, "bad-request")
     problem(control.run_selected("diamond", "bad", "top", conf='{"size": "wide"}'), 400, "bad-request")
     problem(control.run_selected("nowhere", "bad", "a"), 404, "not-found")
-    assert control.server.airflow._api.get("/dags/chain/dagRuns/bad").status_code == 404
-    assert control.server.airflow._api.get("/dags/diamond/dagRuns/bad").status_code == 404
+    assert control.server.airflow.api.get("/dags/chain/dagRuns/bad").status_code == 404
+    assert control.server.airflow.api.get("/dags/diamond/dagRuns/bad").status_code == 404
 
 
 def test_a_run_id_is_used_once(control: Control) -> None:

@@ -43,7 +43,7 @@ def test_what_is_wrong_is_told_and_no_run_is_left(control: Control) -> None:
     dates = {"exec_date": "2026-01-01", "logical_date": "2026-01-02"}
     problem(_trigger(control, dag_id="diamond", run_id="no", **dates), 400, "bad-request")
     problem(_trigger(control, "viewer", dag_id="diamond", run_id="no"), 403, "forbidden")
-    assert control.server.airflow._api.get("/dags/diamond/dagRuns/no").status_code == 404
+    assert control.server.airflow.api.get("/dags/diamond/dagRuns/no").status_code == 404
 
 
 def test_a_paused_dag_starts_nothing_until_it_is_unpaused(control: Control) -> None:

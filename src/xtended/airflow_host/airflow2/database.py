@@ -28,13 +28,20 @@ def reading() -> Iterator[Session]:
 
 @contextmanager
 def writing() -> Iterator[Session]:
+    """`changing`; where the database is busy or away it raises Unavailable."""
+    with refusals_as_problems(), changing() as session:
+        yield session
+
+
+@contextmanager
+def changing() -> Iterator[Session]:
     """A session whose changes are committed together when the context ends, and not before.
 
     The functions of Airflow that publish a DAG commit along the way. A session that joins a transaction which
     its connection holds already can't end it, so their commits become flushes. Where one of them rolls back,
-    the whole transaction is over. Raises Unavailable then, and where the database is busy or away.
+    the whole transaction is over. Raises Unavailable then.
     """
-    with refusals_as_problems(), settings.engine.connect() as connection, connection.begin() as transaction:
+    with settings.engine.connect() as connection, connection.begin() as transaction:
         session = _new_session(bind=connection)
         try:
             yield session

@@ -12,10 +12,11 @@ from xtended.airflow_host.airflow2.catalogue import DagCatalogue
 from xtended.airflow_host.airflow2.database import writing
 from xtended.airflow_host.airflow2.identity import WebserverIdentity
 from xtended.airflow_host.airflow2.publish import DagTransaction
+from xtended.airflow_host.airflow2.runs import RunTables
 from xtended.airflow_host.base import Catalogue, Transaction, Versions
 from xtended.airflow_host.installation import Installation
 from xtended.airflow_host.runs import Runs
-from xtended.problems import Unavailable
+from xtended.airflow_host.runs_database import DatabaseRuns
 
 
 class Airflow2Host(Installation):
@@ -29,9 +30,9 @@ class Airflow2Host(Installation):
     def catalogue(self) -> Catalogue:
         return DagCatalogue()
 
-    @property
+    @cached_property
     def runs(self) -> Runs:
-        raise Unavailable("Runs can't be controlled on Airflow 2.11 yet.")
+        return DatabaseRuns(RunTables())
 
     def dag_folder(self) -> Path:
         return folder.dag_folder()

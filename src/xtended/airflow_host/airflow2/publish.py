@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from airflow.dag_processing.processor import DagFileProcessor
@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 from xtended.airflow_host.airflow2 import folder
 from xtended.airflow_host.airflow2.serialized import SerializedForm
 from xtended.airflow_host.base import AuditEntry, ParsedFile
-from xtended.airflow_host.records import CHUNK, delete_records, write_audit
+from xtended.airflow_host.records import chunks, delete_records, write_audit
 
 
 class DagTransaction:
@@ -73,7 +73,7 @@ class DagTransaction:
         retired = sorted(
             dag_id for dag_id, fileloc in rows if folder.is_in(fileloc, paths) and dag_id not in keep
         )
-        for dag_ids in _chunks(retired):
+        for dag_ids in chunks(retired):
             self._update_dags(dag_ids, is_active=False)
             self._session.execute(
                 delete(SerializedDagModel)
@@ -90,7 +90,7 @@ class DagTransaction:
             return
         errors = self._session.execute(select(ParseImportError.id, ParseImportError.filename))
         ids = [error_id for error_id, filename in errors if folder.is_in(filename, gone)]
-        for chunk in _chunks(ids):
+        for chunk in chunks(ids):
             self._session.execute(
                 delete(ParseImportError)
                 .where(ParseImportError.id.in_(chunk))
@@ -105,7 +105,7 @@ class DagTransaction:
                 self._session.add(DagPriorityParsingRequest(fileloc=fileloc))
 
     def unpause(self, dag_ids: Collection[str]) -> None:
-        for chunk in _chunks(sorted(set(dag_ids))):
+        for chunk in chunks(sorted(set(dag_ids))):
             self._update_dags(chunk, is_paused=False)
 
     def _update_dags(self, dag_ids: Sequence[str], **values: Any) -> None:
@@ -123,7 +123,3 @@ class DagTransaction:
 
     def audit(self, entry: AuditEntry) -> None:
         write_audit(self._session, entry)
-
-
-def _chunks(values: Sequence[Any]) -> Iterable[Sequence[Any]]:
-    return (values[start : start + CHUNK] for start in range(0, len(values), CHUNK))

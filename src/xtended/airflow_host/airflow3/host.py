@@ -12,10 +12,11 @@ from airflow.dag_processing.bundles.manager import DagBundlesManager
 from xtended.airflow_host.airflow3.catalogue import DagCatalogue
 from xtended.airflow_host.airflow3.identity import AuthManagerIdentity
 from xtended.airflow_host.airflow3.publish import transaction
-from xtended.airflow_host.airflow3.runs import DatabaseRuns
+from xtended.airflow_host.airflow3.runs import RunTables
 from xtended.airflow_host.base import Catalogue, Identity, Transaction, Versions
 from xtended.airflow_host.installation import Installation
 from xtended.airflow_host.runs import Runs
+from xtended.airflow_host.runs_database import DatabaseRuns
 from xtended.problems import FolderNotOurs
 
 
@@ -32,7 +33,7 @@ class Airflow3Host(Installation):
 
     @cached_property
     def runs(self) -> Runs:
-        return DatabaseRuns()
+        return DatabaseRuns(RunTables())
 
     def dag_folder(self) -> Path:
         return self._dag_folder

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 
 from airflow import settings
 from airflow._shared.observability.traces import (
@@ -23,16 +23,14 @@ from airflow.models.taskinstance import (
     clear_task_instances,
     uuid7,
 )
-from airflow.models.taskinstancehistory import TaskInstanceHistory
 from airflow.models.taskreschedule import TaskReschedule
 from airflow.utils.state import DagRunState, State, TaskInstanceState
-from sqlalchemy import bindparam, case, delete, exists, insert, null, select, update
+from sqlalchemy import bindparam, delete, exists, null, select, update
 from sqlalchemy.orm import Session
 
-from xtended.airflow_host.records import CHUNK
-from xtended.airflow_host.runs import FINISHED, Instance
-
-X = TypeVar("X")
+from xtended.airflow_host.records import chunks
+from xtended.airflow_host.runs import Instance
+from xtended.airflow_host.runs_tries import record_tries, stop_clocks
 
 
 def clear_instances(session: Session, run: DagRun, dag: Any, instances: Sequence[Instance]) -> None:
@@ -47,20 +45,21 @@ def clear_instances(session: Session, run: DagRun, dag: Any, instances: Sequence
         _wants_latest(dag) and latest is not None and latest.id != run.created_dag_version_id
     )
     has_form_of_input = any(
-        session.scalar(select(exists().where(HITLDetail.ti_id.in_(part)))) for part in _chunks(keys)
+        session.scalar(select(exists().where(HITLDetail.ti_id.in_(part)))) for part in chunks(keys)
     )
     if moves or has_form_of_input or not getattr(settings.task_instance_mutation_hook, "is_noop", False):
         clear_task_instances(
-            [ti for part in _chunks(keys) for ti in _rows(session, part)],
+            [ti for part in chunks(keys) for ti in _rows(session, part)],
             session,
             DagRunState.QUEUED,
             run_on_latest_version=moves,
         )
         return
     now = timezone.utcnow()
-    _stop_clocks(session, instances, now)
-    _record_tries(session, keys)
-    for part in _chunks(keys):
+    stop_clocks(session, run.dag_id, run.run_id, instances, now)
+    for part in chunks(keys):
+        table = TaskInstance.__table__
+        record_tries(session, table.c.id.in_(part), {"task_instance_id": table.c.id})
         session.execute(
             delete(TaskReschedule)
             .where(TaskReschedule.ti_id.in_(part))
@@ -78,58 +77,10 @@ def _wants_latest(dag: Any) -> bool:
     return conf.getboolean("core", "rerun_with_latest_version", fallback=False)
 
 
-def _chunks(items: Sequence[X]) -> Iterator[Sequence[X]]:
-    for start in range(0, len(items), CHUNK):
-        yield items[start : start + CHUNK]
-
-
 def _rows(session: Session, keys: Sequence[Any]) -> Iterable[TaskInstance]:
     return session.scalars(
         select(TaskInstance).where(TaskInstance.id.in_(keys)).execution_options(populate_existing=True)
     )
-
-
-def _stop_clocks(session: Session, instances: Sequence[Instance], now: datetime) -> None:
-    """Unfinished tries end now, so that their history says how long they took."""
-    rows = [
-        {
-            "key": instance.native,
-            "ended": now,
-            "took": (now - instance.start_date).total_seconds() if instance.start_date else None,
-        }
-        for instance in instances
-        if instance.state not in FINISHED and instance.end_date is None
-    ]
-    if rows:
-        table = TaskInstance.__table__
-        session.connection().execute(
-            update(table)
-            .where(table.c.id == bindparam("key"))
-            .values(end_date=bindparam("ended"), duration=bindparam("took")),
-            rows,
-        )
-
-
-def _record_tries(session: Session, keys: Sequence[Any]) -> None:
-    source, history = TaskInstance.__table__, TaskInstanceHistory.__table__
-    finished = sorted(str(state) for state in State.finished if state)
-    special = {
-        "task_instance_id": source.c.id,
-        "state": case((source.c.state.in_(finished), source.c.state), else_=TaskInstanceState.FAILED.value),
-    }
-    names = [column.name for column in history.columns]
-    recorded = exists().where(
-        history.c.dag_id == source.c.dag_id,
-        history.c.task_id == source.c.task_id,
-        history.c.run_id == source.c.run_id,
-        history.c.map_index == source.c.map_index,
-        history.c.try_number == source.c.try_number,
-    )
-    for part in _chunks(keys):
-        tries = select(*(special.get(name, source.c.get(name)) for name in names)).where(
-            source.c.id.in_(part), ~recorded
-        )
-        session.execute(insert(history).from_select(names, tries, include_defaults=False))
 
 
 def _requeue(session: Session, run: DagRun, now: datetime) -> None:
@@ -152,7 +103,7 @@ def _refresh_changed(
 ) -> None:
     """Take over pool, queue, priority, ... from the DAG where another version of it made the instance."""
     current = latest.id if latest is not None and not run.bundle_version else run.created_dag_version_id
-    for part in _chunks(keys):
+    for part in chunks(keys):
         outdated = session.scalars(
             select(TaskInstance).where(
                 TaskInstance.id.in_(part), TaskInstance.dag_version_id.is_distinct_from(current)

@@ -1,0 +1,303 @@
+"""Runs and task instances in Airflow's database, read and changed as sets: what both hosts do alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol, TypeVar
+
+import psutil
+from airflow.models.dag import DagModel
+from airflow.models.dagrun import DagRun
+from airflow.models.taskinstance import TaskInstance
+from airflow.ti_deps.dep_context import DepContext
+from airflow.ti_deps.dependencies_deps import SCHEDULER_QUEUED_DEPS
+from airflow.utils.net import get_hostname
+from airflow.utils.retries import run_with_db_retries
+from airflow.utils.state import DagRunState
+from sqlalchemy import bindparam, or_, select, update
+from sqlalchemy.engine import Row
+from sqlalchemy.orm import Session
+
+from xtended.airflow_host.base import AuditEntry
+from xtended.airflow_host.records import CHUNK, refusals_as_problems, write_audit
+from xtended.airflow_host.runs import DagRecord, Instance, NewRun, Run, RunChanges
+from xtended.airflow_host.runs_shapes import shape_of
+from xtended.airflow_host.runs_tries import one_instance, which
+from xtended.airflow_host.shapes import DagShape
+
+T = TypeVar("T")
+
+# SQLite refuses a write at once where another process wrote since this one began to read.
+ATTEMPTS = 8
+
+
+class RunTables(Protocol):
+    """What the hosts have apart: names of columns, sessions, DAGs, and how a run is cleared and created."""
+
+    logical_date: Any
+    """Column of a DAG run."""
+    stale: Any
+    """Condition on a DAG."""
+    instance: Any
+    """Column of a task instance that becomes `Instance.native`."""
+
+    def reading(self) -> AbstractContextManager[Session]: ...
+
+    def changing(self) -> AbstractContextManager[Session]:
+        """A session whose changes are committed together when the context ends."""
+        ...
+
+    def dag(self, session: Session, dag_id: str, run: DagRun | None) -> Any:
+        """The DAG from its serialised form, as `run` sees it, or its latest version; None without one."""
+        ...
+
+    def is_mapped(self, task: Any) -> bool: ...
+
+    def clear(self, session: Session, run: DagRun, dag: Any, instances: Sequence[Instance]) -> None:
+        """`RunChanges.clear`, of at least one instance."""
+        ...
+
+    def create(self, session: Session, dag: Any, new: NewRun) -> int:
+        """`RunChanges.create`; answers the run's key. `dag` may be None."""
+        ...
+
+    def set_paused(self, session: Session, dag_id: str, *, paused: bool) -> None: ...
+
+
+class DatabaseRuns:
+    """`runs.Runs` on Airflow's own tables."""
+
+    def __init__(self, tables: RunTables) -> None:
+        self._tables = tables
+
+    @contextmanager
+    def read(self) -> Iterator[SessionRuns]:
+        with self._tables.reading() as session:
+            yield SessionRuns(session, self._tables)
+
+    def change(self, work: Callable[[RunChanges], T]) -> T:
+        with refusals_as_problems():
+            for attempt in run_with_db_retries(max_retries=ATTEMPTS):
+                with attempt, self._tables.changing() as session:
+                    return work(ChangingRuns(session, self._tables))
+        raise AssertionError("run_with_db_retries ends with a result or raises")
+
+    def process_alive(self, instance: Instance) -> bool | None:
+        if instance.pid is None or instance.hostname != get_hostname():
+            return None
+        try:
+            return bool(psutil.Process(instance.pid).status() != psutil.STATUS_ZOMBIE)
+        except psutil.NoSuchProcess:
+            return False
+
+
+class SessionRuns:
+    """`runs.RunReader` on one database session."""
+
+    def __init__(self, session: Session, tables: RunTables) -> None:
+        self.session = session
+        self.tables = tables
+
+    def dag(self, dag_id: str) -> DagRecord | None:
+        row = self.session.execute(
+            select(DagModel.is_paused, self.tables.stale.label("stale"), DagModel.has_import_errors).where(
+                DagModel.dag_id == dag_id
+            )
+        ).first()
+        if row is None:
+            return None
+        return DagRecord(dag_id, bool(row.is_paused), bool(row.stale), bool(row.has_import_errors))
+
+    def run(self, dag_id: str, run_id: str | None, logical_date: datetime | None) -> Run | None:
+        found = DagRun.run_id == run_id if run_id is not None else self.tables.logical_date == logical_date
+        row = self.session.execute(self._runs().where(DagRun.dag_id == dag_id, found).limit(1)).first()
+        return None if row is None else _run(row)
+
+    def runs(
+        self,
+        dag_id: str,
+        start: datetime | None,
+        end: datetime | None,
+        states: Collection[str] | None = None,
+        limit: int | None = None,
+    ) -> list[Run]:
+        date = self.tables.logical_date
+        query = self._runs().where(DagRun.dag_id == dag_id).order_by(date, DagRun.id).limit(limit)
+        if start is not None:
+            query = query.where(date >= start)
+        if end is not None:
+            query = query.where(date <= end)
+        if states is not None:
+            query = query.where(DagRun.state.in_(sorted(states)))
+        return [_run(row) for row in self.session.execute(query)]
+
+    def unmet(self, run: Run, instances: Sequence[Instance]) -> list[tuple[Instance, str, str]]:
+        row = self._row(run)
+        dag = self.tables.dag(self.session, run.dag_id, row)
+        row.dag = dag
+        found: list[tuple[Instance, str, str]] = []
+        for instance in instances:
+            if dag is None or not dag.has_task(instance.task_id):
+                continue
+            query = select(TaskInstance).where(one_instance(run.dag_id, run.run_id))
+            task_instance = self.session.scalars(query, which(instance)).one()
+            task_instance.task = dag.get_task(instance.task_id)
+            context = DepContext(deps=SCHEDULER_QUEUED_DEPS)
+            for dep in task_instance.get_failed_dep_statuses(dep_context=context, session=self.session):
+                found.append((instance, dep.dep_name, dep.reason))
+        return found
+
+    def shape(self, dag_id: str, run: Run | None = None) -> DagShape | None:
+        row = None if run is None else self._row(run)
+        dag = self.tables.dag(self.session, dag_id, row)
+        return None if dag is None else shape_of(dag, self.tables.is_mapped)
+
+    def instances(
+        self,
+        run: Run,
+        task_ids: Collection[str] | None = None,
+        states: Collection[str | None] | None = None,
+    ) -> list[Instance]:
+        query = select(*_INSTANCE, self.tables.instance.label("native")).where(
+            TaskInstance.dag_id == run.dag_id, TaskInstance.run_id == run.run_id
+        )
+        if states is not None:
+            named = [state for state in states if state is not None]
+            unset = [TaskInstance.state.is_(None)] if None in states else []
+            query = query.where(or_(TaskInstance.state.in_(named), *unset))
+        if task_ids is None:
+            rows = list(self.session.execute(self._kept(query)))
+        else:
+            wanted = sorted(set(task_ids))
+            rows = []
+            for start in range(0, len(wanted), CHUNK):
+                part = query.where(TaskInstance.task_id.in_(wanted[start : start + CHUNK]))
+                rows.extend(self.session.execute(self._kept(part)))
+        found = [_instance(row) for row in rows]
+        found.sort(key=lambda instance: (instance.task_id, instance.map_index))
+        return found
+
+    def _kept(self, query: Any) -> Any:
+        return query
+
+    def _row(self, run: Run) -> DagRun:
+        query = select(DagRun).where(DagRun.id == run.native)
+        return self.session.scalars(query.execution_options(populate_existing=True)).one()
+
+    def _runs(self) -> Any:
+        return select(
+            DagRun.id,
+            DagRun.dag_id,
+            DagRun.run_id,
+            self.tables.logical_date.label("logical_date"),
+            DagRun._state.label("state"),
+            DagRun.start_date,
+            DagRun.end_date,
+        )
+
+
+class ChangingRuns(SessionRuns):
+    """`runs.RunChanges` on one database session."""
+
+    def hold(self, run: Run) -> Run:
+        # A write is a lock in every database: of the row, or of all of SQLite. After a mere read, the
+        # scheduler could come in between.
+        self.session.execute(
+            update(DagRun)
+            .where(DagRun.id == run.native)
+            .values(updated_at=datetime.now(UTC))
+            .execution_options(synchronize_session=False)
+        )
+        return self._by_key(run.native)
+
+    def clear(self, run: Run, instances: Sequence[Instance]) -> None:
+        if instances:
+            row = self._row(run)
+            dag = self.tables.dag(self.session, run.dag_id, row)
+            self.tables.clear(self.session, row, dag, instances)
+
+    def set_state(self, run: Run, instances: Sequence[Instance], state: str) -> None:
+        now = datetime.now(UTC)
+        rows = [_end(instance, state, now) for instance in instances]
+        if rows:
+            values: dict[str, Any] = {
+                name: bindparam(f"new_{name}") for name in ("state", "start_date", "end_date", "duration")
+            }
+            self.session.connection().execute(
+                update(TaskInstance.__table__)
+                .where(one_instance(run.dag_id, run.run_id))
+                .values(**values, updated_at=now),
+                rows,
+            )
+
+    def end(self, run: Run, state: str) -> None:
+        self._row(run).set_state(DagRunState(state))
+
+    def create(self, new: NewRun) -> Run:
+        dag = self.tables.dag(self.session, new.dag_id, None)
+        return self._by_key(self.tables.create(self.session, dag, new))
+
+    def set_paused(self, dag_id: str, *, paused: bool) -> None:
+        self.tables.set_paused(self.session, dag_id, paused=paused)
+
+    def audit(self, entry: AuditEntry) -> None:
+        write_audit(self.session, entry)
+
+    def _kept(self, query: Any) -> Any:
+        return query.with_for_update(of=TaskInstance)
+
+    def _by_key(self, key: int) -> Run:
+        return _run(self.session.execute(self._runs().where(DagRun.id == key)).one())
+
+
+_INSTANCE = (
+    TaskInstance.task_id,
+    TaskInstance.map_index,
+    TaskInstance.state,
+    TaskInstance.try_number,
+    TaskInstance.max_tries,
+    TaskInstance.start_date,
+    TaskInstance.end_date,
+    TaskInstance.duration,
+    TaskInstance.operator,
+    TaskInstance.hostname,
+    TaskInstance.pid,
+)
+
+
+def _run(row: Row[Any]) -> Run:
+    return Run(
+        row.dag_id, row.run_id, row.logical_date, str(row.state), row.start_date, row.end_date, native=row.id
+    )
+
+
+def _instance(row: Row[Any]) -> Instance:
+    return Instance(
+        task_id=row.task_id,
+        map_index=row.map_index,
+        state=None if row.state is None else str(row.state),
+        try_number=row.try_number,
+        max_tries=row.max_tries,
+        start_date=row.start_date,
+        end_date=row.end_date,
+        duration=row.duration,
+        operator=row.operator,
+        hostname=row.hostname,
+        pid=row.pid,
+        native=row.native,
+    )
+
+
+def _end(instance: Instance, state: str, now: datetime) -> Mapping[str, Any]:
+    started = instance.start_date or now
+    ended = instance.end_date if instance.state in ("success", "failed", "skipped") else now
+    ended = max(ended or now, started)
+    return {
+        **which(instance),
+        "new_state": state,
+        "new_start_date": started,
+        "new_end_date": ended,
+        "new_duration": (ended - started) / timedelta(seconds=1),
+    }
