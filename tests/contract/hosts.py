@@ -225,6 +225,8 @@ class Airflow2:
         "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
         "AIRFLOW__SCHEDULER__JOB_HEARTBEAT_SEC": "1",
         "AIRFLOW__SCHEDULER__LOCAL_TASK_JOB_HEARTBEAT_SEC": "1",
+        # SQLite locks no rows: a task's end and the scheduler would both schedule what comes next, as two tries.
+        "AIRFLOW__SCHEDULER__SCHEDULE_AFTER_TASK_EXECUTION": "False",
         "AIRFLOW__WEBSERVER__WORKERS": "1",
     }
     # It has no other auth manager.

@@ -234,6 +234,7 @@ class ChangingRuns(SessionRuns):
 
     def end(self, run: Run, state: str) -> None:
         self._row(run).set_state(DagRunState(state))
+        self.session.flush()
 
     def create(self, new: NewRun) -> Run:
         dag = self.tables.dag(self.session, new.dag_id, None)

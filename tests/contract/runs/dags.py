@@ -49,6 +49,8 @@ def step(name, **options):
         label = name if ti.map_index < 0 else f"{name}[{ti.map_index}]"
         work(label, run_id, dag_run.conf or {})
 
+    # Airflow 2 lets it pass before a task runs again that was cleared while it ran.
+    options.setdefault("retry_delay", timedelta(seconds=1))
     return PythonOperator(task_id=name, python_callable=run, **options)
 
 
@@ -119,6 +121,9 @@ with DAG("grouped", schedule=None):
 
 with DAG("retried", schedule=None):
     step("stubborn", retries=5, retry_delay=timedelta(seconds=300))
+
+with DAG("patient", schedule=None):
+    step("waits", retry_delay=timedelta(seconds=300))
 
 with DAG("deferred", schedule=None):
     DateTimeSensorAsync(task_id="sleeper", target_time="2100-01-01T00:00:00+00:00") >> step("later")

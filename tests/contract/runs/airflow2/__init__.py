@@ -1,0 +1,1 @@
+"""What the contract says of Airflow 2 alone."""
