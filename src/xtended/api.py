@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import importlib
 import importlib.resources
+import json
 import logging
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -17,6 +18,7 @@ import yaml
 from xtended.access import Rule, RuleError, missing_credentials
 from xtended.airflow_host.base import User
 from xtended.problems import MEDIA_TYPE, BadRequest, Problem, problem_body
+from xtended.progress import Watch, unwatched
 from xtended.services import Services
 from xtended.settings import parse_boolean
 
@@ -30,7 +32,29 @@ _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 METHODS = ("get", "post", "put", "patch", "delete")
 _PIECE_BYTES = 1024 * 1024
 _PARAMETER = re.compile(r"\{[^}]+\}")
-Answer = tuple[Mapping[str, Any], int, dict[str, str]]
+LINES = "application/x-ndjson"
+
+
+@dataclass(frozen=True)
+class Lines:
+    """A body that is sent as it comes: one JSON object a line."""
+
+    objects: Iterator[Mapping[str, Any]]
+
+    def encoded(self) -> Iterator[bytes]:
+        for line in self.objects:
+            yield json.dumps(line).encode() + b"\n"
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """What is said of a request that goes on after its answer; `path` is where to ask for it."""
+
+    body: Mapping[str, Any]
+    path: str
+
+
+Answer = tuple[Mapping[str, Any] | Lines, int, dict[str, str]]
 
 
 class SpecError(ValueError):
@@ -65,6 +89,9 @@ class Call:
     """The revision that the DAG folder must be at for the request to be done."""
     request_key: str | None = None
     """Its Idempotency-Key; in its place, once that is claimed, what ties a revision to the request."""
+    wants_lines: bool = False
+    """Whether it asks to be told how far it is, line by line."""
+    watch: Watch = unwatched
 
 
 @dataclass(frozen=True)
@@ -75,7 +102,7 @@ class Operation:
     path: str
     method: str
     rule: Rule
-    handler: Callable[..., Mapping[str, Any]]
+    handler: Callable[..., Mapping[str, Any] | Lines | Accepted]
     successor: str | None
     files: frozenset[str] = frozenset()
     """Fields of its form that are files."""
@@ -97,7 +124,12 @@ class Operation:
                 raise missing_credentials()
             else:
                 call = Call(
-                    user, self.rule, services, _etag(header("If-Match")), header("Idempotency-Key") or None
+                    user,
+                    self.rule,
+                    services,
+                    if_match=_etag(header("If-Match")),
+                    request_key=header("Idempotency-Key") or None,
+                    wants_lines=LINES in (header("Accept") or ""),
                 )
                 result = self.handler(call, **arguments)
         except Problem as problem:
@@ -106,6 +138,11 @@ class Operation:
             # The last line of defence: log it, and tell the client nothing.
             log.exception("Operation %s failed", self.id)
             return internal_error(headers)
+        if isinstance(result, Lines):
+            return result, 200, {**headers, "Content-Type": LINES, "Cache-Control": "no-store"}
+        if isinstance(result, Accepted):
+            place = {"Location": f"{PREFIX}{result.path}", "Content-Type": "application/json"}
+            return result.body, 202, {**headers, **place}
         return result, 200, {**headers, "Content-Type": "application/json"}
 
     def _refuse_text_for_files(self, form: Any) -> None:

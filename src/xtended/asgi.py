@@ -22,6 +22,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException
+from starlette.responses import StreamingResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from xtended.access import Rule, admit
@@ -34,6 +35,7 @@ from xtended.airflow_host.base import (
 from xtended.api import (
     Answer,
     FormBooleans,
+    Lines,
     Operation,
     Paths,
     Upload,
@@ -71,9 +73,15 @@ class _Bound(Resolver):
 
     def resolve(self, operation: Any) -> Resolution:
         operation_id = operation.operation_id
-        return Resolution(
-            bind(self._operations[operation_id], self._services, _neutral, _header), operation_id
-        )
+        answer = bind(self._operations[operation_id], self._services, _neutral, _header)
+
+        def run(**arguments: Any) -> Any:
+            body, status, headers = answer(**arguments)
+            if isinstance(body, Lines):
+                return StreamingResponse(body.encoded(), status, headers)
+            return body, status, headers
+
+        return Resolution(run, operation_id)
 
 
 def _neutral(value: Any) -> Any:

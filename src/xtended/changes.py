@@ -6,19 +6,21 @@ together: where the database refuses, the files are put back.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
 from xtended.access import require_dags
-from xtended.airflow_host.base import AuditEntry, KnownDag
+from xtended.airflow_host.base import AuditEntry, ImportProblem, KnownDag, ParsedFile
 from xtended.api import Call
 from xtended.dagparse.client import ParseTree
 from xtended.dagstore.changes import ChangeSet, Staged
 from xtended.dagstore.names import DAG_SUFFIXES
 from xtended.dagstore.store import DagStore
 from xtended.outcomes import Findings, Outcome
-from xtended.problems import Conflict, DagInvalid, DagOwnedElsewhere
+from xtended.problems import Conflict, DagInvalid, DagOwnedElsewhere, ParseTimeout
+from xtended.progress import Watch, unwatched
 from xtended.services import Services
 
 
@@ -39,6 +41,8 @@ class Change:
     dry_run: bool = False
     # What it means for a Python file or zip to define no DAG: `deploy_dag` promises one, an upload does not.
     dags_expected: bool = False
+    # Refuse to take over DAGs of files that stay, even where files are replaced by force.
+    owners_stay: bool = False
     # Whether DAGs of deleted files leave Airflow's database too, or are just marked stale.
     forget_dags: bool = False
 
@@ -59,14 +63,15 @@ def carry_out(call: Call, change: Change) -> Outcome:
     with store.stage(
         change_set, force=change.force, replace=change.replace, if_match=call.if_match
     ) as staged:
-        findings = examine(services, store, staged)
+        findings = examine(services, store, staged, call.watch)
         check_valid(findings, dags_expected=change.dags_expected)
         authorise(call, staged, findings)
-        if not change.force:
+        if change.owners_stay or not change.force:
             check_owners(services, staged, findings)
         if change.dry_run:
             return _outcome(services, change, staged, findings, revision=None)
         revision = _commit(call, store, change, staged, findings)
+    call.watch("applied", len(staged.added) + len(staged.changed) + len(staged.deleted))
     return _outcome(services, change, staged, findings, revision)
 
 
@@ -95,8 +100,12 @@ def validate(call: Call, files: Mapping[str, bytes]) -> dict[str, Any]:
     }
 
 
-def examine(services: Services, store: DagStore, staged: Staged) -> Findings:
-    """Parse what is new in a staged change. Raises ParseTimeout, ParserUnavailable."""
+def examine(services: Services, store: DagStore, staged: Staged, watch: Watch = unwatched) -> Findings:
+    """Parse what is new in a staged change.
+
+    Raises ParserUnavailable, and ParseTimeout where there is one file alone; among several, one that takes too
+    long is one more that does not parse.
+    """
     touched = [*staged.added, *staged.changed, *staged.deleted, *staged.unchanged]
     to_parse = [
         path
@@ -104,9 +113,32 @@ def examine(services: Services, store: DagStore, staged: Staged) -> Findings:
         if path.endswith(DAG_SUFFIXES) and not store.ignored(path)
     ]
     tree = ParseTree(staged.tree_root, store.root, services.host.bundle_name())
-    files = services.parser.parse(tree, to_parse) if to_parse else []
+    files = _parse(services, tree, to_parse, watch)
     before = services.host.catalogue.in_files(touched) if touched else []
     return Findings(tuple(files), tuple(before))
+
+
+def _parse(services: Services, tree: ParseTree, paths: Sequence[str], watch: Watch) -> list[ParsedFile]:
+    files: list[ParsedFile] = []
+    if not paths:
+        return files
+    with closing(services.parser.outcomes(tree, paths)) as outcomes:
+        for number, outcome in enumerate(outcomes, start=1):
+            if not isinstance(outcome, ParseTimeout):
+                files.append(outcome)
+            elif len(paths) > 1:
+                files.append(timed_out(outcome, services.parser.timeout))
+            else:
+                raise outcome
+            watch("parsed", number)
+    return sorted(files, key=lambda file: file.path)
+
+
+def timed_out(problem: ParseTimeout, seconds: float) -> ParsedFile:
+    """A file that took too long, as one that does not parse."""
+    path = problem.extra["file"]
+    failure = ImportProblem(path, None, problem.detail, problem.detail)
+    return ParsedFile(path, (), (failure,), (), seconds)
 
 
 def check_valid(findings: Findings, *, dags_expected: bool) -> None:

@@ -10,6 +10,7 @@ from xtended.api import Call
 from xtended.changes import Change, audit_event, carry_out
 from xtended.outcomes import Outcome
 from xtended.problems import Conflict, FileDefinesOtherDags, FolderNotOurs, NotFound
+from xtended.services import Services
 
 DELETE = "delete_dag"
 
@@ -82,15 +83,21 @@ def _delete_record(
 
 def purge(call: Call, *, message: str, dry_run: bool) -> Outcome:
     """Empty the DAG folder but for what `.airflowignore` and `purge_keep` name. Raises Unavailable."""
-    store = call.services.store()
     if not dry_run:
         # So that the revision before the purge is the folder as it was, whoever made it so.
-        store.recover()
-    keep = call.services.settings.purge_keep
-    doomed = frozenset(
+        call.services.store().recover()
+    change = Change(
+        "purge_dags", deletes=purgeable(call.services), message=message, force=True, dry_run=dry_run
+    )
+    return carry_out(call, change)
+
+
+def purgeable(services: Services) -> frozenset[str]:
+    """The files of the DAG folder that nothing says to keep."""
+    store = services.store()
+    keep = services.settings.purge_keep
+    return frozenset(
         path
         for path in store.list()
         if not store.ignored(path) and not any(fnmatchcase(path, pattern) for pattern in keep)
     )
-    change = Change("purge_dags", deletes=doomed, message=message, force=True, dry_run=dry_run)
-    return carry_out(call, change)

@@ -16,12 +16,17 @@
     |   +-- FolderNotOurs
     |   +-- ChangedMeanwhile
     |   +-- ChangedOutside
+    |   +-- SourceEmpty
     +-- RevisionMoved 412
     +-- TooLarge 413
     +-- UnsupportedType 415
     +-- DagInvalid 422
     +-- ChecksumMismatch 422
+    +-- EntriesInvalid 422
     +-- SourceFailed 502
+    |   +-- SourceDenied
+    |   +-- SourceMissing
+    |   +-- EntryFailed
     +-- Unavailable 503
     |   +-- ParserUnavailable
     |   +-- FolderUnavailable
@@ -130,6 +135,10 @@ class ChangedOutside(Conflict):
     kind, title = "changed-outside", "Changed outside of the API"
 
 
+class SourceEmpty(Conflict):
+    kind, title = "source-empty", "The source holds no file"
+
+
 class RevisionMoved(Problem):
     """The newest revision, `revision`, is not the one that the request's If-Match names."""
 
@@ -154,8 +163,28 @@ class ChecksumMismatch(Problem):
     status, kind, title = 422, "checksum-mismatch", "Checksum does not match"
 
 
+class EntriesInvalid(Problem):
+    """Entries of a source that can't be DAG files; `import_errors` holds {file, line, message} objects."""
+
+    status, kind, title = 422, "source-files-invalid", "Files of the source can't be taken"
+
+
 class SourceFailed(Problem):
+    """`source_code` is the other end's own code of the error, where it gave one."""
+
     status, kind, title = 502, "source-failed", "The source could not be read"
+
+
+class SourceDenied(SourceFailed):
+    kind, title = "source-denied", "The source refuses the credentials"
+
+
+class SourceMissing(SourceFailed):
+    kind, title = "source-missing", "The source does not exist"
+
+
+class EntryFailed(SourceFailed):
+    kind, title = "source-file-failed", "A file of the source could not be read"
 
 
 class Unavailable(Problem):

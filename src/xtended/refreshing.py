@@ -10,6 +10,7 @@ from typing import Any
 from xtended.access import require_dags
 from xtended.airflow_host.base import AuditEntry, ImportProblem, ParsedFile
 from xtended.api import Call
+from xtended.changes import timed_out
 from xtended.dagparse.client import ParseTree
 from xtended.dagstore.names import DAG_SUFFIXES
 from xtended.problems import ChangedMeanwhile, DagInvalid, FolderNotOurs, NotFound, ParseTimeout
@@ -151,15 +152,9 @@ def _parse_all(call: Call, paths: Sequence[str]) -> Sequence[ParsedFile]:
         with closing(parser.outcomes(_tree(call), paths)) as outcomes:
             for outcome in outcomes:
                 files.append(
-                    _timed_out(outcome, parser.timeout) if isinstance(outcome, ParseTimeout) else outcome
+                    timed_out(outcome, parser.timeout) if isinstance(outcome, ParseTimeout) else outcome
                 )
     return sorted(files, key=lambda file: file.path)
-
-
-def _timed_out(problem: ParseTimeout, seconds: float) -> ParsedFile:
-    path = problem.extra["file"]
-    failure = ImportProblem(path, None, problem.detail, problem.detail)
-    return ParsedFile(path, (), (failure,), (), seconds)
 
 
 def _defined(files: Sequence[ParsedFile]) -> Collection[str]:

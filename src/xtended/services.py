@@ -16,6 +16,7 @@ from xtended.dagstore.archives import ArchiveLimits
 from xtended.dagstore.journal import Finished
 from xtended.dagstore.names import DAG_SUFFIXES
 from xtended.dagstore.store import DagStore
+from xtended.operations import Operations
 from xtended.problems import Problem
 from xtended.settings import Settings
 from xtended.sources.outbound import OutboundPolicy
@@ -65,11 +66,10 @@ class Services:
     def _store(self, root: Path, finished: Finished | None) -> DagStore:
         with self._lock:
             if root not in self._stores:
-                # Each folder has a history, and a lock, of its own.
-                told_apart = hashlib.sha256(os.fsencode(root)).hexdigest()[:8]
                 self._stores[root] = DagStore(
                     root,
-                    self._histories() / f"{root.name}-{told_apart}",
+                    # Each folder has a history, and a lock, of its own.
+                    self._histories() / _named_after(root),
                     lock_timeout=self.settings.lock_timeout,
                     keep_days=self.settings.history_keep_days,
                     keep_revisions=self.settings.history_keep_revisions,
@@ -100,6 +100,14 @@ class Services:
         except Problem as problem:
             log.warning("The history of the DAG folder is not up to date: %s", problem.detail)
 
+    def synced_file(self) -> Path:
+        """Where it is remembered what was last synced into the DAG folder. Raises FolderNotOurs."""
+        return self.host.home() / "xtended" / "synced" / f"{_named_after(self.host.dag_folder())}.json"
+
+    def operations(self) -> Operations:
+        """What goes on in the background."""
+        return Operations(self.host.home() / "xtended" / "operations")
+
     def upload_roots(self) -> tuple[Path, ...]:
         """Absolute folders beside the DAG folder that uploads may go below."""
         return tuple(Path(os.path.normpath(root)) for root in self.settings.upload_roots)
@@ -121,3 +129,8 @@ class Services:
     def shown(self, path: str) -> str:
         """A path as the older API showed it, without telling where on the server the folder is."""
         return f"/{self.store().root.name}/{path}"
+
+
+def _named_after(root: Path) -> str:
+    """A name that no other folder has."""
+    return f"{root.name}-{hashlib.sha256(os.fsencode(root)).hexdigest()[:8]}"

@@ -132,6 +132,16 @@ class Settings:
     outbound_timeout: float = _option(
         30.0, _positive_seconds, "Seconds that one outbound fetch may take, redirects included."
     )
+    sync_concurrency: int = _option(16, _positive_int, "How many files a sync fetches at the same time.")
+    sync_timeout: float = _option(
+        600.0, _positive_seconds, "Seconds that a sync may take to list and fetch its source."
+    )
+    sync_max_files: int = _option(20_000, _positive_int, "How many files a sync may find in its source.")
+    sync_max_mb: int = _option(
+        256,
+        _positive_int,
+        "Megabytes that a sync may fetch; it holds them in memory until they are in place.",
+    )
     auth_cache_seconds: float = _option(
         60.0, _seconds, "Seconds that a correct basic login is remembered by a keyed hash; 0: never."
     )

@@ -44,6 +44,7 @@ from xtended.api import (
     PREFIX,
     Answer,
     FormBooleans,
+    Lines,
     Operation,
     Paths,
     Upload,
@@ -291,6 +292,8 @@ def route_the_rest(blueprint: Blueprint, view: Callable[..., Any]) -> None:
 
 def _response(answer: Answer) -> Response:
     body, status, headers = answer
+    if isinstance(body, Lines):
+        return Response(body.encoded(), status, headers)
     return Response(json.dumps(body), status, headers)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class FileServer:
     """`asked` are the paths that were asked for, in order."""
 
     url: str
-    pages: dict[str, Page] = field(default_factory=dict)
+    pages: dict[str, Any] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     _numbers: Iterator[int] = field(default_factory=itertools.count)
 

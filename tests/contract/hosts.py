@@ -101,6 +101,10 @@ class Airflow(Protocol):
 
     def set_connection(self, conn_id: str, host: str) -> None: ...
 
+    def add_connection(self, about: Mapping[str, Any]) -> None:
+        """Add a connection, as Airflow's own API takes it."""
+        ...
+
     def parse_requests(self, rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> set[str]:
         """Files that the database asks the DAG processor to parse next."""
         ...
@@ -200,6 +204,9 @@ class Airflow3:
     def set_connection(self, conn_id: str, host: str) -> None:
         about = {"connection_id": conn_id, "conn_type": "http", "host": host, "login": "x", "password": "y"}
         _read(self.api.post("/connections", json=about))
+
+    def add_connection(self, about: Mapping[str, Any]) -> None:
+        _read(self._api.post("/connections", json=dict(about)))
 
     def parse_requests(self, rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> set[str]:
         return {row["relative_fileloc"] for row in rows["dag_priority_parsing_request"]}
@@ -315,6 +322,9 @@ class Airflow2:
     def set_connection(self, conn_id: str, host: str) -> None:
         about = {"connection_id": conn_id, "conn_type": "http", "host": host, "login": "x", "password": "y"}
         _read(self.api.post("/connections", json=about))
+
+    def add_connection(self, about: Mapping[str, Any]) -> None:
+        _read(self._api.post("/connections", json=dict(about)))
 
     def parse_requests(self, rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> set[str]:
         return {_below_dags(row["fileloc"]) for row in rows["dag_priority_parsing_request"]}

@@ -135,6 +135,8 @@ def start(home: Path, settings: Mapping[str, str], components: Sequence[str] = (
     }
     environment |= {
         "AIRFLOW_HOME": str(home),
+        # A test machine may be one of AWS, with a role of its own.
+        "AWS_EC2_METADATA_DISABLED": "true",
         **{f"{name.upper()}_PASSWORD": p for name, p in PASSWORDS.items()},
     }
     environment |= settings

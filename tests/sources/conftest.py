@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+import real_servers
 import trustme
 from local_servers import Answer, Serve, Server
 
@@ -48,6 +49,18 @@ def serve() -> Iterator[Serve]:
     for listening in servers:
         listening.shutdown()
         listening.server_close()
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[real_servers.S3Server]:
+    with real_servers.s3(tmp_path_factory.mktemp("s3")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mongo_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[real_servers.MongoServer]:
+    with real_servers.mongo(tmp_path_factory.mktemp("mongo")) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ the seam are POSIX paths relative to the DAG folder; a DAG inside `x.zip` has th
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -223,6 +223,20 @@ class Transaction(Protocol):
 
 
 @dataclass(frozen=True)
+class Connection:
+    """An Airflow connection, from whichever secrets backend has it."""
+
+    conn_id: str
+    conn_type: str
+    host: str | None = None
+    port: int | None = None
+    login: str | None = field(default=None, repr=False)
+    password: str | None = field(default=None, repr=False)
+    schema: str | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True)
 class Versions:
     airflow: str
     connexion: str
@@ -266,5 +280,13 @@ class Host(Protocol):
         ...
 
     def transaction(self) -> AbstractContextManager[Transaction]: ...
+
+    def carried(self, work: Callable[[], None]) -> Callable[[], None]:
+        """`work` for another thread than the request's, with what the host ties to the thread of a request."""
+        ...
+
+    def connection(self, conn_id: str) -> Connection:
+        """Raises NotFound, and BadRequest where Airflow can't read it."""
+        ...
 
     def versions(self) -> Versions: ...

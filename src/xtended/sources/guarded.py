@@ -75,17 +75,18 @@ class Deadline:
 
 
 class GuardedAdapter(HTTPAdapter):
-    """Requests' transport, with every connection opened by `_dial`.
+    """Requests' transport, with every connection opened by `dial`.
 
     It is used without a `requests.Session`: that reads proxies and .netrc from the environment (a proxy
     would look the name up itself, past our check), and loads the whole body of a redirect.
     """
 
     def __init__(self, policy: OutboundPolicy, deadline: Deadline) -> None:
-        self._policy = policy
         self._deadline = deadline
         super().__init__(max_retries=0)
-        self.poolmanager.pool_classes_by_scheme = _pool_classes(self._dial)
+        self.poolmanager.pool_classes_by_scheme = pool_classes(
+            lambda host, port: dial(host, port, policy, deadline), HTTPConnection, HTTPSConnection
+        )
 
     def __enter__(self) -> GuardedAdapter:
         return self
@@ -100,43 +101,50 @@ class GuardedAdapter(HTTPAdapter):
         headers = {"User-Agent": "airflow-xtended", "Accept": "*/*", "Accept-Encoding": "identity"}
         request = requests.Request("GET", url, headers=headers, auth=credentials)
         return self.send(
-            request.prepare(), stream=True, timeout=self._deadline.remaining, verify=_trusted(), proxies={}
+            request.prepare(), stream=True, timeout=self._deadline.remaining, verify=trusted(), proxies={}
         )
 
-    def _dial(self, host: str, port: int) -> socket.socket:
-        endpoints = resolve(host, port, policy=self._policy, within=self._deadline.remaining)
-        reason = ""
-        for left, endpoint in zip(range(len(endpoints), 0, -1), endpoints, strict=True):
-            connection = socket.socket(endpoint.family, socket.SOCK_STREAM)
-            try:
-                connection.settimeout(self._deadline.remaining / left)
-                connection.connect(endpoint.sockaddr)
-                connection.settimeout(self._deadline.remaining)
-                self._deadline.watch(connection)
-            except OSError as error:
-                connection.close()
-                reason = os.strerror(error.errno) if error.errno else "timed out"
-            else:
-                return connection
-        if self._deadline.passed:
-            raise self._deadline.missed()
-        raise SourceFailed(f"Could not connect to {host!r}, port {port}: {reason}.", host=host)
+
+def dial(host: str, port: int, policy: OutboundPolicy, deadline: Deadline) -> socket.socket:
+    """A connection to one of the checked addresses of `host`, watched by `deadline`.
+
+    Raises OutboundRefused, SourceFailed.
+    """
+    endpoints = resolve(host, port, policy=policy, within=deadline.remaining)
+    reason = ""
+    for left, endpoint in zip(range(len(endpoints), 0, -1), endpoints, strict=True):
+        connection = socket.socket(endpoint.family, socket.SOCK_STREAM)
+        try:
+            connection.settimeout(deadline.remaining / left)
+            connection.connect(endpoint.sockaddr)
+            connection.settimeout(deadline.remaining)
+            deadline.watch(connection)
+        except OSError as error:
+            connection.close()
+            reason = os.strerror(error.errno) if error.errno else "timed out"
+        else:
+            return connection
+    if deadline.passed:
+        raise deadline.missed()
+    raise SourceFailed(f"Could not connect to {host!r}, port {port}: {reason}.", host=host)
 
 
-def _trusted() -> str | bool:
+def trusted() -> str | bool:
     """The CA bundle that `requests` would take: the operator's, or the one that comes with it."""
     return os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
 
 
-def _pool_classes(dial: Callable[[str, int], socket.socket]) -> dict[str, type[HTTPConnectionPool]]:
-    """Connection pools whose sockets `dial` opens. TLS still checks the certificate against the host name,
-    which is why the name is kept and only the socket is replaced."""
+def pool_classes(
+    dial: Callable[[str, int], socket.socket], plain: type[HTTPConnection], tls: type[HTTPSConnection]
+) -> dict[str, type[HTTPConnectionPool]]:
+    """Connection pools by scheme, of connections such as `plain` and `tls` whose sockets `dial` opens. TLS still
+    checks the certificate against the host name, which is why the name is kept and only the socket is replaced."""
 
-    class Connection(HTTPConnection):
+    class Connection(plain):  # type: ignore[misc, valid-type]
         def _new_conn(self) -> socket.socket:
             return dial(self._dns_host, self.port)
 
-    class TlsConnection(HTTPSConnection):
+    class TlsConnection(tls):  # type: ignore[misc, valid-type]
         def _new_conn(self) -> socket.socket:
             return dial(self._dns_host, self.port)
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
+
+from flask import Flask, current_app
 
 from xtended.airflow_host.airflow2 import folder
 from xtended.airflow_host.airflow2.catalogue import DagCatalogue
@@ -47,6 +49,15 @@ class Airflow2Host(Installation):
     def transaction(self) -> Iterator[Transaction]:
         with writing() as session:
             yield DagTransaction(session)
+
+    def carried(self, work: Callable[[], None]) -> Callable[[], None]:
+        app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
+
+        def run() -> None:
+            with app.app_context():
+                work()
+
+        return run
 
     def versions(self) -> Versions:
         return self.versions_of("airflow2")

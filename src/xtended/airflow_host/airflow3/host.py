@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
@@ -64,6 +65,9 @@ class Airflow3Host(Installation):
 
     def transaction(self) -> AbstractContextManager[Transaction]:
         return transaction(self.bundle_name())
+
+    def carried(self, work: Callable[[], None]) -> Callable[[], None]:
+        return work
 
     def versions(self) -> Versions:
         return self.versions_of("airflow3")

@@ -1,0 +1,17 @@
+"""Requests that go on after their answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from xtended.api import Call
+from xtended.lasting import shown
+
+
+def get_operation(call: Call, operation_id: str) -> Mapping[str, Any]:
+    return shown(call.services.operations().show(operation_id))
+
+
+def cancel_operation(call: Call, operation_id: str) -> Mapping[str, Any]:
+    return shown(call.services.operations().cancel(operation_id))

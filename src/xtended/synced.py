@@ -1,0 +1,89 @@
+"""Which bytes a version of a source's entry had, remembered from one sync to the next."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import logging
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from xtended.dagstore.store import DagStore
+from xtended.problems import Problem
+
+log = logging.getLogger(__name__)
+
+
+def digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+class Fact(NamedTuple):
+    """What was put at one path: from which version, with which SHA-256, and whether it was published."""
+
+    version: str
+    sha256: str
+    published: bool
+
+
+@dataclass(frozen=True)
+class Remembered:
+    """Facts by path of the DAG folder.
+
+    Nothing in it is about what the folder holds now: that is looked at each time, so nothing that happens to
+    the folder, or to this memory, can make a sync take a file for one that it is not.
+    """
+
+    file: Path
+    _known: Mapping[str, Fact]
+
+    @classmethod
+    def load(cls, file: Path) -> Remembered:
+        """What `file` holds; nothing, where it is missing or damaged."""
+        try:
+            rows = json.loads(file.read_bytes())
+            return cls(file, {path: Fact(*row) for path, row in rows.items()})
+        except (OSError, ValueError, AttributeError, TypeError):
+            return cls(file, {})
+
+    def holds(self, store: DagStore, path: str, version: str | None, *, published: bool) -> bool:
+        """Whether the file at `path` holds the bytes that this version of it has.
+
+        With `published` also whether its DAGs were published, so that they are live.
+        """
+        known = self._known.get(path)
+        if (
+            known is None
+            or version is None
+            or known.version != version
+            or (published and not known.published)
+        ):
+            return False
+        try:
+            return digest(store.read(path)) == known.sha256
+        except Problem:
+            return False
+
+    def keep(self, facts: Mapping[str, Fact]) -> None:
+        """Remember these by path beside what is known. A failure costs speed, nothing else."""
+        if not facts:
+            return
+        merged = {**self._known, **facts}
+        try:
+            self.file.parent.mkdir(parents=True, exist_ok=True)
+            handle, temporary = tempfile.mkstemp(dir=self.file.parent, prefix=f".{self.file.name}.")
+            try:
+                with os.fdopen(handle, "w", encoding="utf-8") as out:
+                    json.dump(merged, out)
+                Path(temporary).replace(self.file)
+            except BaseException:
+                with contextlib.suppress(OSError):
+                    Path(temporary).unlink()
+                raise
+        except OSError as error:
+            log.warning("What was synced could not be remembered: %s", error.strerror)
