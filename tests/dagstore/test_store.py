@@ -5,14 +5,18 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import random
+import shutil
 import stat
 import threading
 import zipfile
+from contextlib import ExitStack
 from pathlib import Path
 
 import filelock
 import pytest
 
+from dagstore.test_history import content
 from xtended.dagstore import ChangeSet, DagStore
 from xtended.problems import (
     BadName,
@@ -81,18 +85,63 @@ def test_the_staged_tree_is_the_folder_after_the_change(root, store):
         assert (staged.deleted, staged.unchanged) == (("a.py", "team/deep/c.py"), ("b.py",))
         assert staged.old_sha256["team/a.py"] == hashlib.sha256(b"old").hexdigest()
         assert not tree.is_relative_to(root)
-    assert not tree.exists()
     assert snapshot(root) == before
 
 
-def test_staged_trees_of_a_killed_process_are_swept(root, store, tmp_path):
-    with store.stage(ChangeSet({"a.py": b"1"}), force=False) as mine:
-        area = mine.tree_root.parent.parent
-        (area / "leftover" / "dags").mkdir(parents=True)
-        with store.stage(ChangeSet({"b.py": b"1"}), force=False):
-            assert mine.tree_root.exists()
-            assert not (area / "leftover").exists()
-    assert list(area.iterdir()) == []
+def test_few_trees_stay_however_many_were_needed_at_a_time(store):
+    with ExitStack() as stack:
+        trees = [
+            stack.enter_context(store.stage(ChangeSet({f"{number}.py": b"1"}), force=False)).tree_root
+            for number in range(5)
+        ]
+        assert len(set(trees)) == 5
+    area = trees[0].parent.parent
+    assert len(list(area.iterdir())) == 2
+    with store.stage(ChangeSet({"a.py": b"1"}), force=False) as staged:
+        assert staged.tree_root in trees
+        assert (staged.tree_root / "a.py").read_bytes() == b"1"
+        assert not (staged.tree_root / "0.py").exists()
+
+
+def test_a_tree_shows_the_folder_whatever_it_showed_before(root, store):
+    """Other change sets, other hands in the folder, and DAG code that wrote into the tree."""
+    rng = random.Random(7)
+    names = ["a.py", "b", "b/a.py", "b/c/d.py", "c", "c/a.py"]
+
+    def write(folder):
+        path = folder / rng.choice(names)
+        for above in [path, *path.relative_to(folder).parents]:
+            here = folder / above
+            if here.is_symlink() or (here != folder and here.is_file()):
+                here.unlink()
+        if path.is_dir():
+            shutil.rmtree(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{rng.random()}")
+
+    seen = set()
+    for _ in range(150):
+        for _ in range(rng.randrange(3)):
+            write(root)
+        live = content(root)
+        put = rng.choice(["new.py", "b/new.py", "n/e/w.py"])
+        deletes = frozenset(rng.sample(sorted(live), min(1, len(live))))
+        if any(path in put.split("/")[:-1] for path in live):
+            continue
+        with store.stage(ChangeSet({put: b"put"}, deletes), force=True) as staged:
+            tree = staged.tree_root
+            seen.add(tree)
+            shown = {
+                Path(folder, name).relative_to(tree).as_posix(): Path(folder, name).read_bytes()
+                for folder, _, files in os.walk(tree, followlinks=True)
+                for name in files
+            }
+            assert shown == {**{path: live[path] for path in live.keys() - deletes}, put: b"put"}
+            (tree / "left.py").write_text("by code that was parsed")
+            if rng.random() < 0.3:
+                shutil.rmtree(tree)
+        assert content(root) == live
+    assert len(seen) == 1
 
 
 def test_without_force_nothing_is_replaced(store, deploy):
