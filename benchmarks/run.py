@@ -17,6 +17,7 @@ from pathlib import Path
 
 import deploys
 import footprint
+import history
 import latency
 import psutil
 import reparse
@@ -27,6 +28,7 @@ DOCUMENT = CLONE / "docs" / "benchmarks.md"
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 DEPLOYS = 100
 REQUESTS = 200
+CHANGES = 50
 
 
 def machine() -> str:
@@ -66,6 +68,8 @@ def measure(deploy_rounds: int, scratch: Path) -> list[Row]:
                 rows += [row for clients in (1, 4) for row in latency.measure(airflow, clients, REQUESTS)]
             else:
                 rows.append(reparse.measure(airflow, files))
+    say("Changing folders of several sizes")
+    rows += history.measure(scratch / "history", CHANGES)
     say("Starting the api-server with and without the extension")
     home = scratch / "files-1"
     return [*rows, footprint.import_time(home), *footprint.memory(home)]
