@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
+import filelock
 import httpx
 import pytest
 
@@ -185,6 +186,16 @@ def test_a_key_of_no_sensible_length_is_refused(
 ) -> None:
     with unchanged(server):
         problem(create(admin, name, headers={"Idempotency-Key": key}), 400, "bad-request")
+
+
+def test_a_folder_that_another_change_holds_is_a_503_that_says_when_to_come_again(
+    server: Server, deploy: Deploy, name: str
+) -> None:
+    with filelock.FileLock(repository(server) / "xtended" / "lock"), unchanged(server):
+        answer = deploy(f"{name}.py", dag_files.dag(name))
+        problem(answer, 503, "folder-busy")
+        assert int(answer.headers["retry-after"]) > 0
+    success(deploy(f"{name}.py", dag_files.dag(name)))
 
 
 def test_what_other_hands_did_is_recorded_before_it_is_replaced(

@@ -98,6 +98,18 @@ def test_killed_at_each_system_call(root, tmp_path, taken_back):
     assert content(root) == (before if taken_back else after)
 
 
+def test_who_finishes_a_change_tells_of_it_once(root, tmp_path):
+    """The killed process may not have come to tell Airflow's database, or whoever else is to know."""
+    history = tmp_path / "history"
+    told = []
+    change(DagStore(root, history), {"a.py": "1", "b.py": "1"})
+    assert run(lambda: change(DagStore(root, history), {"a.py": "2", "c.py": "2"}, ["b.py"], body=die)) < 0
+    for _ in range(2):
+        DagStore(root, history, finished=lambda put, deleted: told.append((put, deleted))).recover()
+    assert told == [(["c.py", "a.py"], ["b.py"])]
+    assert content(root) == {"a.py": b"2", "c.py": b"2"}
+
+
 def test_killed_at_random_moments(root, tmp_path):
     """Single deploys, rollbacks, purges and change sets of hundreds of files, one after the other."""
     history = tmp_path / "history"

@@ -76,6 +76,15 @@ def test_the_history_has_an_upper_bound(root, tmp_path, deploy):
     check_git(small, tmp_path)
 
 
+def test_so_many_revisions_are_kept_and_no_more(root, store, deploy, tmp_path):
+    made = [deploy({"a.py": f"{number}"}) for number in range(9)]
+    few = DagStore(root, tmp_path / "history", keep_revisions=4)
+    few.tend()
+    assert [revision.id for revision in few.revisions().revisions] == made[:-5:-1]
+    assert few.rollback(made[-4]).puts == {"a.py": b"5"}
+    check_git(few, tmp_path)
+
+
 def test_many_versions_of_a_large_folder_take_little_space(root, store, deploy, tmp_path):
     for number in range(300):
         (root / f"dag_{number:04}.py").write_text(f"# {number}\n")
