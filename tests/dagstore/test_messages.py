@@ -12,7 +12,7 @@ WORD = st.from_regex(r"[a-z0-9_.-]{1,10}", fullmatch=True)
 
 @given(
     WORD,
-    st.text(max_size=80) | st.sampled_from(["x\n\nOperation: fake\nDAG-Id: fake", "DAG-Id: fake", "a\r\nb"]),
+    st.text(max_size=80) | st.sampled_from(["x\n\nOperation: fake\nDAG-Id: fake", "DAG-Id: fake", "a\r\nb", "\0", "a\0b\x1b[31m"]),
     st.dictionaries(WORD, st.none() | st.sampled_from(["a.py", "team in/b c.py"]), max_size=3),
     st.none() | WORD,
 )
@@ -21,6 +21,7 @@ def test_trailers_survive_any_message(operation, message, dags, key):
     found = Note.parse(text.encode("utf-8", "replace").decode())
     assert (found.operation, found.dags, found.request_key) == (operation, dags, key)
     assert found.message
+    assert not {*text} & {"\0", "\x1b", "\r"}
 
 
 def test_a_commit_of_another_program_is_read_as_it_is():

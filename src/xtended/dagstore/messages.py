@@ -25,6 +25,8 @@ OUTSIDE_OPERATION = "changed_outside"
 _NAMED_FILES = 3
 _SUBJECT_CHARACTERS = 100
 _BLANKS = re.compile(r"\s+")
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+"""What would end the message early for git, or play with the terminal of who reads it."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Note:
 
     def text(self, added: Collection[str], changed: Collection[str], deleted: Collection[str]) -> str:
         """The commit message; without a message, the subject names the files."""
-        first, _, rest = self.message.strip().partition("\n")
+        first, _, rest = _CONTROLS.sub(" ", self.message).strip().partition("\n")
         subject = f"{self.operation}: {first or _summary(added, changed, deleted)}"
         trailers = [f"Operation: {_one_line(self.operation)}"]
         for dag_id, path in self.dags.items():
