@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
+import re
+import subprocess
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +15,7 @@ import pytest
 
 from contract import dag_files
 from contract.checks import problem, silent_about, success
-from contract.server import Server, unchanged
+from contract.server import CHECKOUT, Server, unchanged
 
 Deploy = Callable[..., httpx.Response]
 NO_REVISION = "0" * 40
@@ -244,6 +247,29 @@ def test_a_rollback_is_conditional_and_done_once(
         "deploy_dag",
         "deploy_dag",
     ]
+
+
+def test_the_lines_of_the_readme_work_as_printed(empty_folder: Server, deploy: Deploy, name: str) -> None:
+    success(deploy(f"{name}.py", dag_files.dag(name), otf_sync="y"))
+    files = empty_folder.files()
+    found = re.search(r"```bash\n(REVISION=.*?)```", (CHECKOUT / "README.md").read_text(), re.DOTALL)
+    assert found
+    lines = (
+        found[1]
+        .replace("http://localhost:8080", empty_folder.url)
+        .replace(".airflow", str(empty_folder.home))
+    )
+    environment = {**os.environ, "ADMIN_PASSWORD": empty_folder.passwords["admin"]}
+    done = subprocess.run(
+        ["bash", "-ec", lines], env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count('"status": "success"') == 3, done.stdout
+    assert "    Operation: rollback" in done.stdout
+    assert empty_folder.files().items() >= files.items()
+    live = empty_folder.airflow.dag(name)
+    assert live is not None
+    assert not live.stale
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,8 @@ WORD = st.from_regex(r"[a-z0-9_.-]{1,10}", fullmatch=True)
 
 @given(
     WORD,
-    st.text(max_size=80) | st.sampled_from(["x\n\nOperation: fake\nDAG-Id: fake", "DAG-Id: fake", "a\r\nb", "\0", "a\0b\x1b[31m"]),
+    st.text(max_size=80)
+    | st.sampled_from(["x\n\nOperation: fake\nDAG-Id: fake", "DAG-Id: fake", "a\r\nb", "\0", "a\0b\x1b[31m"]),
     st.dictionaries(WORD, st.none() | st.sampled_from(["a.py", "team in/b c.py"]), max_size=3),
     st.none() | WORD,
 )
