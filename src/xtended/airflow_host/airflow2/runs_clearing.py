@@ -11,7 +11,7 @@ from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.taskreschedule import TaskReschedule
 from airflow.utils.state import DagRunState, JobState, State, TaskInstanceState
-from sqlalchemy import delete, select, tuple_, update
+from sqlalchemy import delete, func, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from xtended.airflow_host.records import chunks
@@ -24,7 +24,9 @@ def clear_instances(session: Session, run: DagRun, dag: Any, instances: Sequence
     stop_clocks(session, run.dag_id, run.run_id, instances, datetime.now(UTC))
     for part in chunks(instances):
         keys = [(instance.task_id, instance.map_index) for instance in part]
-        record_tries(session, _among(TaskInstance.__table__.c, run, keys), {})
+        columns = TaskInstance.__table__.c
+        shown = func.coalesce(columns.task_display_name, columns.task_id)
+        record_tries(session, _among(columns, run, keys), {"task_display_name": shown})
         _forget_reschedules(session, run, part)
         query = select(TaskInstance).where(_among(TaskInstance, run, keys))
         for row in session.scalars(query.execution_options(populate_existing=True)):
