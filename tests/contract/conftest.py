@@ -13,6 +13,7 @@ import pytest
 from contract import hosts
 from contract import server as servers
 from contract.file_server import FileServer, running
+from contract.recording import recording
 from contract.server import Server
 
 MAX_FILE_MB = 3
@@ -28,6 +29,12 @@ SETTINGS = {
     "OUTBOUND_TIMEOUT": "5",
     "PURGE_KEEP": "kept/*.txt, keep_me.py",
 }
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _recorded() -> Iterator[None]:
+    with recording():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,1 @@
+"""Both hosts' answers to the contract suite, compared."""

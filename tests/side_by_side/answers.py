@@ -1,0 +1,46 @@
+"""What two hosts were seen to answer in the contract suite, and the differences that are meant to be."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+ANSWERS = Path(__file__).parents[2] / ".answers"
+HOSTS = ("airflow3", "airflow2")
+
+_RUN_SELECTED = "tests/contract/runs/test_run_selected.py"
+DIFFERENCES: Mapping[str, str] = {
+    "tests/contract/test_gate.py::test_a_bearer_token_is_accepted_where_airflow_has_them": (
+        "Airflow 2 has no tokens: the document that it serves names no bearer scheme"
+    ),
+    "tests/contract/test_dag_rights.py::test_a_password_a_token_and_a_session_are_the_same_user": (
+        "Airflow 2 has no tokens, so there is one proof less"
+    ),
+    f"{_RUN_SELECTED}::test_a_chosen_task_runs_whatever_its_trigger_rule[all_done_min_one_success]": (
+        "Airflow 2 has no such trigger rule"
+    ),
+}
+"""Tests in which the hosts answer differently, and why: the operation's description in the contract says so."""
+
+
+def cases(host: str) -> Mapping[str, list[dict[str, Any]]]:
+    """The answers of each test that both hosts have, in order.
+
+    An answer that is the same as the one before it is left out: how often a client asks until something has happened
+    is a matter of time.
+    """
+    place = ANSWERS / f"{host}.jsonl"
+    assert place.exists(), f"No answers of {host} are written down: run make test HOST=all"
+    found: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for line in place.read_text().splitlines():
+        answer = json.loads(line)
+        test = answer.pop("test")
+        if any(f"/{kind}/" in test for kind in HOSTS):
+            continue
+        answers = found[test]
+        if answers[-1:] != [answer]:
+            answers.append(answer)
+    return found
