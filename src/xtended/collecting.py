@@ -92,7 +92,7 @@ class _Collecting:
         self._source = source
         self._remembered = remembered
         self._watch = watch
-        self._store = services.store()
+        self._root = services.store().root
         self._limit = services.settings.sync_max_mb * MEGABYTE
         self._bytes = 0
         self._seconds = services.settings.sync_timeout
@@ -129,7 +129,7 @@ class _Collecting:
         most = self._services.max_file_bytes
         if entry.size is not None and entry.size > most:
             self._refuse(path, f"{path!r} has {entry.size} bytes; at most {most} are taken.")
-        elif self._remembered.holds(self._store, path, entry.version, published=published):
+        elif self._remembered.holds(self._root, path, entry.version, published=published):
             self.found.unchanged.add(path)
         else:
             self._spend(entry.size or 0)

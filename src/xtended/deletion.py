@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from fnmatch import fnmatchcase
 
 from xtended.access import require_dags
@@ -92,12 +93,14 @@ def purge(call: Call, *, message: str, dry_run: bool) -> Outcome:
     return carry_out(call, change)
 
 
-def purgeable(services: Services) -> frozenset[str]:
-    """The files of the DAG folder that nothing says to keep."""
+def purgeable(services: Services, *, but: Collection[str] = ()) -> frozenset[str]:
+    """The files of the DAG folder that nothing says to keep, `but` left out."""
     store = services.store()
     keep = services.settings.purge_keep
     return frozenset(
         path
         for path in store.list()
-        if not store.ignored(path) and not any(fnmatchcase(path, pattern) for pattern in keep)
+        if path not in but
+        and not store.ignored(path)
+        and not any(fnmatchcase(path, pattern) for pattern in keep)
     )

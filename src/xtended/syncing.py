@@ -119,7 +119,7 @@ def _change(call: Call, wanted: Sync, collected: Collected) -> Outcome:
 
 def _doomed(call: Call, collected: Collected) -> frozenset[str]:
     kept = {*collected.synced, *(failure.file for failure in collected.failures)}
-    return purgeable(call.services) - kept
+    return purgeable(call.services, but=kept)
 
 
 def _bad_files(problem: DagInvalid | ParseTimeout, puts: Mapping[str, bytes]) -> dict[str, str]:

@@ -233,6 +233,8 @@ def _client(bucket: Bucket, timeout: float) -> Any:
         _check_endpoint(bucket.endpoint_url)
     core = botocore.session.Session()
     core.register_component("data_loader", _loader())
+    # The times of objects are not looked at, and reading them is most of the work of reading a listing.
+    core.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=str)
     credentials: dict[str, str | None] = {}
     if bucket.keys is not None:
         credentials = {
