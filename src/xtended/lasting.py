@@ -26,7 +26,7 @@ def answered(
     if background:
         return _in_background(call, operation, work)
     if call.wants_lines:
-        return Lines(_lines(call, operation, work))
+        return Lines(_read(_line_by_line(call, operation, work)))
     return work(call)
 
 
@@ -55,7 +55,8 @@ def _in_background(call: Call, operation: str, work: Work) -> Accepted:
     return Accepted(shown(running.show()), f"/operations/{running.id}")
 
 
-def _lines(call: Call, operation: str, work: Work) -> Iterator[Line]:
+def _line_by_line(call: Call, operation: str, work: Work) -> queue.SimpleQueue[Line | None]:
+    """Start the work; what it says comes through the queue, and None at its end."""
     lines: queue.SimpleQueue[Line | None] = queue.SimpleQueue()
     tell = Paced(lambda stage, count: lines.put({"stage": stage, "files": count}))
 
@@ -68,7 +69,11 @@ def _lines(call: Call, operation: str, work: Work) -> Iterator[Line]:
             lines.put(None)
 
     _start(call, run)
-    # It goes on where the client goes away, as a request without lines does.
+    return lines
+
+
+def _read(lines: queue.SimpleQueue[Line | None]) -> Iterator[Line]:
+    # The work goes on where the client goes away, as that of a request without lines does.
     while (line := lines.get()) is not None:
         yield line
 

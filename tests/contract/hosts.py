@@ -206,7 +206,7 @@ class Airflow3:
         _read(self.api.post("/connections", json=about))
 
     def add_connection(self, about: Mapping[str, Any]) -> None:
-        _read(self._api.post("/connections", json=dict(about)))
+        _read(self.api.post("/connections", json=dict(about)))
 
     def parse_requests(self, rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> set[str]:
         return {row["relative_fileloc"] for row in rows["dag_priority_parsing_request"]}
@@ -324,7 +324,7 @@ class Airflow2:
         _read(self.api.post("/connections", json=about))
 
     def add_connection(self, about: Mapping[str, Any]) -> None:
-        _read(self._api.post("/connections", json=dict(about)))
+        _read(self.api.post("/connections", json=dict(about)))
 
     def parse_requests(self, rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> set[str]:
         return {_below_dags(row["fileloc"]) for row in rows["dag_priority_parsing_request"]}
