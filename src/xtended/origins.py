@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
 
 from xtended.airflow_host.base import Connection
 from xtended.problems import BadRequest
 from xtended.services import Services
+from xtended.sources.base import Source
 from xtended.sources.mongo import Documents, MongoSource
 from xtended.sources.s3 import Bucket, S3Keys, S3Source
 
@@ -38,7 +41,7 @@ def s3_source(services: Services, fields: Mapping[str, Any]) -> S3Source:
     if access is not None and secret is not None:
         keys = S3Keys(access, secret, fields.get("s3_session_token"))
     elif conn_id:
-        connection = services.host.connection(conn_id)
+        connection = services.host.connections.find(conn_id)
         keys = _aws_keys(connection)
         region = region or connection.extra.get("region_name")
         endpoint = endpoint or _aws_endpoint(connection)
@@ -89,7 +92,7 @@ def mongo_source(services: Services, fields: Mapping[str, Any]) -> MongoSource:
     if bool(conn_id) is bool(uri):
         raise BadRequest("Give either connection_string or conn_id.")
     documents = Documents(
-        connection_string=uri or _mongo_uri(services.host.connection(str(conn_id))),
+        connection_string=uri or _mongo_uri(services.host.connections.find(str(conn_id))),
         database=fields.get("db_name", ""),
         collection=fields.get("collection_name", ""),
         field_filename=fields.get("field_filename", ""),
@@ -125,3 +128,54 @@ def _mongo_uri(connection: Connection) -> str:
     query = f"?{urlencode(options)}" if options else ""
     database = quote(connection.schema or "", safe="")
     return f"{scheme}://{login}{connection.host or 'localhost'}{port}/{database}{query}"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of source: how it is opened, and the fields that it takes and needs, beside those of every sync."""
+
+    open: Callable[[Services, Mapping[str, Any]], AbstractContextManager[Source]]
+    own: frozenset[str]
+    required: frozenset[str]
+
+    @property
+    def fields(self) -> frozenset[str]:
+        return self.own | _OF_EVERY_SYNC
+
+
+_OF_EVERY_SYNC = frozenset({"skip_purge", "otf_sync", "on_error", "allow_empty", "include", "exclude"})
+KINDS: Mapping[str, Kind] = {
+    "s3": Kind(
+        s3_source,
+        frozenset(
+            {
+                "conn_id",
+                "s3_access_key",
+                "s3_bucket_name",
+                "s3_endpoint_url",
+                "s3_object_keys",
+                "s3_object_prefix",
+                "s3_region",
+                "s3_secret_key",
+                "s3_session_token",
+                "strip_prefix",
+            }
+        ),
+        frozenset({"s3_bucket_name"}),
+    ),
+    "mongo": Kind(
+        mongo_source,
+        frozenset(
+            {
+                "collection_name",
+                "conn_id",
+                "connection_string",
+                "db_name",
+                "field_dag_source",
+                "field_filename",
+                "query_filter",
+            }
+        ),
+        frozenset({"collection_name", "db_name", "field_dag_source", "field_filename"}),
+    ),
+}

@@ -82,6 +82,10 @@ class Identity(Protocol):
         """
         ...
 
+    def may_connect(self, user: User, method: Method) -> bool:
+        """Whether `user` may use `method` on Airflow's connections."""
+        ...
+
     def may_some(self, user: User, method: Method, entity: str | None) -> bool:
         """Whether `user` may use `method` on at least one DAG, existing or not."""
         ...
@@ -234,6 +238,25 @@ class Connection:
     password: str | None = field(default=None, repr=False)
     schema: str | None = None
     extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    description: str | None = None
+
+
+class Connections(Protocol):
+    """Airflow's connections. Those that are kept are in its database, with their secrets encrypted."""
+
+    def find(self, conn_id: str) -> Connection:
+        """From whichever secrets backend has it. Raises NotFound, and BadRequest where Airflow can't read it."""
+        ...
+
+    def kept(self, prefix: str) -> list[Connection]:
+        """Those in the database whose id starts so, by id."""
+        ...
+
+    def keep(self, connection: Connection, *, replace: bool) -> None:
+        """Raises Conflict where there is one of this id and it is not to be replaced."""
+        ...
+
+    def remove(self, conn_id: str) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -285,8 +308,7 @@ class Host(Protocol):
         """`work` for another thread than the request's, with what the host ties to the thread of a request."""
         ...
 
-    def connection(self, conn_id: str) -> Connection:
-        """Raises NotFound, and BadRequest where Airflow can't read it."""
-        ...
+    @property
+    def connections(self) -> Connections: ...
 
     def versions(self) -> Versions: ...

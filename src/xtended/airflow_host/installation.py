@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -10,8 +9,8 @@ from typing import Literal
 
 from airflow.configuration import AIRFLOW_HOME, conf
 
-from xtended.airflow_host.base import Connection, Versions
-from xtended.airflow_host.connections import find_connection
+from xtended.airflow_host.base import Versions
+from xtended.airflow_host.connections import AirflowConnections
 from xtended.settings import SECTION, Settings
 
 
@@ -34,11 +33,9 @@ class Installation:
         # Either Airflow's own default is in its configuration already.
         return "regexp" if conf.get("core", "dag_ignore_file_syntax") == "regexp" else "glob"
 
-    def connection(self, conn_id: str) -> Connection:
-        # In a thread of its own: Airflow 2 keeps one database session a thread, and ends it after the look-up,
-        # with the caller's user in it.
-        with ThreadPoolExecutor(1) as thread:
-            return thread.submit(find_connection, conn_id).result()
+    @property
+    def connections(self) -> AirflowConnections:
+        return AirflowConnections()
 
     def versions_of(self, host: Literal["airflow3", "airflow2"]) -> Versions:
         return Versions(version("apache-airflow"), version("connexion"), host)

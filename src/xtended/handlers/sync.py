@@ -5,52 +5,51 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from xtended import saved_sources
 from xtended.api import Accepted, Call, Lines
 from xtended.collecting import Selection
 from xtended.lasting import answered
-from xtended.origins import mongo_source, s3_source, words
+from xtended.origins import KINDS, words
 from xtended.repeating import done_once
-from xtended.syncing import OpenSource, Sync, sync
+from xtended.syncing import Sync, sync
+
+Result = Mapping[str, Any] | Lines | Accepted
 
 
-def s3_sync(call: Call, body: Mapping[str, Any]) -> Mapping[str, Any] | Lines | Accepted:
-    return answered(
-        call, "s3_sync", lambda call: _s3_sync(call, body=body), background=body.get("background", False)
-    )
+def s3_sync(call: Call, body: Mapping[str, Any]) -> Result:
+    return _answered(call, "s3_sync", "s3", body)
 
 
-def mongo_sync(call: Call, body: Mapping[str, Any]) -> Mapping[str, Any] | Lines | Accepted:
+def mongo_sync(call: Call, body: Mapping[str, Any]) -> Result:
+    return _answered(call, "mongo_sync", "mongo", body)
+
+
+def sync_from_source(call: Call, name: str, **options: Any) -> Result:
+    source = saved_sources.get(call, name)
+    return _answered(call, "sync_from_source", source.kind, {**source.fields, **options})
+
+
+def _answered(call: Call, operation: str, kind: str, fields: Mapping[str, Any]) -> Result:
     return answered(
         call,
-        "mongo_sync",
-        lambda call: _mongo_sync(call, body=body),
-        background=body.get("background", False),
+        operation,
+        lambda call: _sync(call, operation=operation, kind=kind, fields=fields),
+        background=fields.get("background", False),
     )
 
 
 @done_once
-def _s3_sync(call: Call, body: Mapping[str, Any]) -> Mapping[str, Any]:
-    return _sync(call, "s3_sync", "s3", body, lambda: s3_source(call.services, body))
-
-
-@done_once
-def _mongo_sync(call: Call, body: Mapping[str, Any]) -> Mapping[str, Any]:
-    return _sync(call, "mongo_sync", "mongo", body, lambda: mongo_source(call.services, body))
-
-
-def _sync(
-    call: Call, operation: str, kind: str, body: Mapping[str, Any], open_source: OpenSource
-) -> Mapping[str, Any]:
+def _sync(call: Call, *, operation: str, kind: str, fields: Mapping[str, Any]) -> Mapping[str, Any]:
     wanted = Sync(
         operation,
-        Selection(words(body.get("include")), words(body.get("exclude"))),
-        message=body.get("message", ""),
-        skip_purge=body.get("skip_purge", False),
-        skip_bad=body.get("on_error") == "skip",
-        allow_empty=body.get("allow_empty", False),
-        otf_sync=body.get("otf_sync", False),
-        dry_run=body.get("dry_run", False),
+        Selection(words(fields.get("include")), words(fields.get("exclude"))),
+        message=fields.get("message", ""),
+        skip_purge=fields.get("skip_purge", False),
+        skip_bad=fields.get("on_error") == "skip",
+        allow_empty=fields.get("allow_empty", False),
+        otf_sync=fields.get("otf_sync", False),
+        dry_run=fields.get("dry_run", False),
     )
-    done = sync(call, wanted, open_source)
+    done = sync(call, wanted, lambda: KINDS[kind].open(call.services, fields))
     verb = "would be synced" if wanted.dry_run else "synced"
     return done.body(f"dag files {verb} from {kind}")

@@ -122,6 +122,12 @@ class WebserverIdentity:
             )
         )
 
+    def may_connect(self, user: User, method: Method) -> bool:
+        native = _native(user)
+        return native is not None and bool(
+            get_auth_manager().is_authorized_connection(method=method, user=native)
+        )
+
     def may_some(self, user: User, method: Method, entity: str | None) -> bool:
         if self.may(user, method, entity, None):
             return True

@@ -63,6 +63,9 @@ class AuthManagerIdentity:
             user=user.native,
         )
 
+    def may_connect(self, user: User, method: Method) -> bool:
+        return bool(get_auth_manager().is_authorized_connection(method=cast(Any, method), user=user.native))
+
     def may_some(self, user: User, method: Method, entity: str | None) -> bool:
         if self.may(user, method, entity, None):
             return True
