@@ -8,8 +8,6 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-import filelock
-
 from xtended.dagstore.changes import ChangeSet, Staged
 from xtended.dagstore.comparing import Comparison, check_ours, check_still, look
 from xtended.dagstore.failures import FAILURES, translated
@@ -18,6 +16,7 @@ from xtended.dagstore.history import HEAD, History, Repository
 from xtended.dagstore.ignoring import Syntax
 from xtended.dagstore.index import Index
 from xtended.dagstore.journal import Finished, Journal
+from xtended.dagstore.locking import alone
 from xtended.dagstore.messages import Note
 from xtended.dagstore.reading import LiveFile, Page, Reader, Visible
 from xtended.dagstore.recording import Recorder
@@ -35,8 +34,6 @@ _SPOOL = "spool"
 _LOCK = "lock"
 _INDEX = "index.sqlite"
 _REQUESTS = "requests"
-_POLL_SECONDS = 0.005
-_RETRY_AFTER_SECONDS = 2
 
 _log = logging.getLogger(__name__)
 
@@ -310,22 +307,8 @@ class DagStore:
 
     @contextmanager
     def _exclusive(self) -> Iterator[Repository]:
-        lock = filelock.FileLock(self._home / _LOCK, timeout=self._lock_timeout)
-        try:
-            lock.acquire(poll_interval=_POLL_SECONDS)
-        except filelock.Timeout:
-            raise FolderBusy(
-                f"Another change of the DAG folder has not ended within {self._lock_timeout:g} seconds. "
-                "Nothing was changed; try again.",
-                headers={"Retry-After": str(_RETRY_AFTER_SECONDS)},
-            ) from None
-        except OSError as error:
-            raise folder_problem(error) from None
-        try:
-            with self._journal.open() as repository:
-                yield repository
-        finally:
-            lock.release()
+        with alone(self._home / _LOCK, self._lock_timeout), self._journal.open() as repository:
+            yield repository
 
     @contextmanager
     def _answering(self) -> Iterator[None]:
