@@ -3,7 +3,7 @@
 A rule's `scope` says what is checked before the request's body is read:
 
 - `open`: nothing; anyone may call.
-- `authenticated`: the caller is a known user.
+- `authenticated`: the caller is a known user. A `method` says no more than whether something is changed.
 - `all`: the caller has the right on all DAGs.
 - `each`: the caller has the right on some DAG; which ones the request touches is known only later, and is
   checked then by `require_dags`.
@@ -16,7 +16,14 @@ from dataclasses import dataclass
 from typing import Any, Literal, cast, get_args
 from urllib.parse import urlsplit
 
-from xtended.airflow_host.base import Credentials, Identity, Method, SessionCredentials, User
+from xtended.airflow_host.base import (
+    Credentials,
+    Identity,
+    Method,
+    SessionCredentials,
+    User,
+    VouchedCredentials,
+)
 from xtended.problems import Forbidden, MethodNotAllowed, Unauthenticated
 
 Scope = Literal["open", "authenticated", "all", "each"]
@@ -46,7 +53,7 @@ class Rule:
         scope, method = declared.get("scope"), declared.get("method")
         if unknown or scope not in get_args(Scope):
             raise RuleError(f"x-airflow-access {dict(declared)!r} is not understood")
-        if scope in ("open", "authenticated"):
+        if scope == "open" or (scope == "authenticated" and method is None):
             return cls(cast(Scope, scope))
         if method not in get_args(Method):
             raise RuleError(f"x-airflow-access {dict(declared)!r} names no method")
@@ -67,7 +74,7 @@ def wrong_credentials() -> Unauthenticated:
 def admit(
     identity: Identity,
     rule: Rule,
-    credentials: Credentials,
+    credentials: Credentials | VouchedCredentials,
     http_method: str,
     headers: Mapping[str, str],
 ) -> User:
@@ -82,7 +89,11 @@ def admit(
         )
     if isinstance(credentials, SessionCredentials) and http_method.upper() not in SAFE_METHODS:
         _require_same_origin(headers)
-    user = identity.authenticate(credentials)
+    user = (
+        credentials.user
+        if isinstance(credentials, VouchedCredentials)
+        else identity.authenticate(credentials)
+    )
     if user is None:
         raise wrong_credentials()
     if rule.scope == "all" and not identity.may(user, rule.method, rule.entity, None):

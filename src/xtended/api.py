@@ -165,7 +165,7 @@ def _etag(header: str | None) -> str | None:
 
 
 def problem_answer(problem: Problem, headers: Mapping[str, str]) -> Answer:
-    return problem.body(), problem.status, {**headers, **problem.headers, "Content-Type": MEDIA_TYPE}
+    return problem.body(), problem.status, {**headers, **problem.headers, "Content-Type": problem.media_type}
 
 
 def internal_error(headers: Mapping[str, str]) -> Answer:

@@ -31,6 +31,7 @@ from xtended.airflow_host.base import (
     BearerCredentials,
     Credentials,
     SessionCredentials,
+    VouchedCredentials,
 )
 from xtended.api import (
     Answer,
@@ -40,20 +41,24 @@ from xtended.api import (
     Paths,
     Upload,
     internal_error,
-    load_spec,
     problem_answer,
     read_operations,
 )
+from xtended.asgi_older import InProcess, OlderUrls
 from xtended.binding import (
     FORM_OVERHEAD,
     bind,
     body_too_large,
+    offered_spec,
     refusal,
     served_spec,
     text_field_too_large,
     utf8,
 )
+from xtended.legacy.relay import SpecRelay
+from xtended.legacy.token import check_token
 from xtended.problems import BadRequest, Problem
+from xtended.relaying import VOUCHED_FOR
 from xtended.services import Services
 
 log = logging.getLogger(__name__)
@@ -109,8 +114,16 @@ class _Gate:
     async def session(self, cookie: str, request: ConnexionRequest) -> Mapping[str, Any]:
         return await self._admit(SessionCredentials(cookie), request)
 
-    async def _admit(self, credentials: Credentials, request: ConnexionRequest) -> Mapping[str, Any]:
+    async def token(self, token: str, request: ConnexionRequest) -> Mapping[str, Any] | None:
+        vouched = await run_in_threadpool(check_token, self._services, token)
+        return None if vouched is None else await self._admit(vouched, request)
+
+    async def _admit(
+        self, credentials: Credentials | VouchedCredentials, request: ConnexionRequest
+    ) -> Mapping[str, Any]:
         rule = self._rule(request)
+        if VOUCHED_FOR in request.scope:
+            credentials = VouchedCredentials(request.scope[VOUCHED_FOR])
         headers = {name.lower(): value for name, value in request.headers.items()}
         identity = self._services.host.identity
         caller = await run_in_threadpool(admit, identity, rule, credentials, request.method, headers)
@@ -137,6 +150,10 @@ class _BodyLimit:
         if "transfer-encoding" in headers:
             # Connexion takes a body whose length is not announced for no body.
             scope = {**scope, "headers": [*scope["headers"], (b"content-length", b"%d" % limit)]}
+        if "content-type" not in headers and (announced or "transfer-encoding" in headers):
+            # Connexion takes it for the first type that the operation knows, and fails on it where that is a form.
+            unknown = (b"content-type", b"application/octet-stream")
+            scope = {**scope, "headers": [*scope["headers"], unknown]}
 
         async def counted() -> Message:
             nonlocal taken
@@ -154,12 +171,12 @@ def create_app(services: Services) -> FastAPI:
 
     Connexion's application is wrapped in FastAPI because Airflow enters the lifespan of those alone.
     """
-    spec = load_spec()
+    spec = offered_spec(services.settings)
     operations = read_operations(spec)
     connexion_app = AsyncApp("xtended", uri_parser_class=UriParser)
     gate = _Gate(services, operations)
     connexion_app.add_api(
-        served_spec(spec, services.host.identity.session_cookie),
+        served_spec(spec, services),
         base_path="",
         resolver=_Bound(services, operations),
         strict_validation=True,
@@ -179,7 +196,8 @@ def create_app(services: Services) -> FastAPI:
             services.parser.close()
 
     app = FastAPI(lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
-    app.mount("/", _BodyLimit(connexion_app, services.max_file_bytes + FORM_OVERHEAD))
+    app.mount("/", OlderUrls(_BodyLimit(connexion_app, services.max_file_bytes + FORM_OVERHEAD), services))
+    services.relay = SpecRelay(spec, InProcess(app))
     return app
 
 
@@ -196,7 +214,7 @@ def _security_map(gate: _Gate) -> dict[str, type]:
 
     class Session(ApiKeySecurityHandler):
         def _resolve_func(self, security_scheme: Mapping[str, Any]) -> Any:
-            return gate.session
+            return gate.session if security_scheme["in"] == "cookie" else gate.token
 
     return {"basic": Basic, "bearer": Bearer, "apiKey": Session}
 

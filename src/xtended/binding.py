@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import copy
+import json
+import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from xtended.access import missing_credentials
-from xtended.api import Answer, Operation, internal_error, problem_answer
+from xtended.api import Answer, Operation, internal_error, load_spec, problem_answer
+from xtended.legacy.refusals import PATHS, refused
 from xtended.problems import MEDIA_TYPE, BadRequest, TooLarge, problem_body
 from xtended.services import MEGABYTE, Services
+from xtended.settings import Settings
+
+# The older URLs take several types of bodies, and either Connexion warns of that each time it looks at one.
+logging.getLogger("connexion.operations.openapi3").addFilter(
+    lambda record: "multiple content types" not in str(record.msg)
+)
 
 FORM_OVERHEAD = 2 * MEGABYTE
 """Bytes that a multipart request carries beside its file: boundaries, headers, the other fields."""
@@ -41,11 +50,35 @@ def bind(
     return run
 
 
-def served_spec(spec: Mapping[str, Any], session_cookie: str) -> dict[str, Any]:
-    """The spec as this host serves it: with the name of its own session cookie."""
+def offered_spec(settings: Settings) -> dict[str, Any]:
+    """The spec, without the older URLs where they are not wanted."""
+    spec = load_spec()
+    if not settings.legacy_urls:
+        for path in PATHS:
+            del spec["paths"][path]
+    return spec
+
+
+def served_spec(spec: Mapping[str, Any], services: Services) -> dict[str, Any]:
+    """The spec as this host serves it: with the names of its own session cookie and token header."""
     served = copy.deepcopy(dict(spec))
-    served["components"]["securitySchemes"]["session"]["name"] = session_cookie
+    schemes = served["components"]["securitySchemes"]
+    schemes["session"]["name"] = services.host.identity.session_cookie
+    schemes["older_token"]["name"] = services.older_plugin.rest_api_plugin_http_token_header_name
     return served
+
+
+def of_older_urls(path: str) -> bool:
+    """Whether a request, by its path wherever it is mounted, is one of an older plugin's."""
+    return path.endswith(PATHS)
+
+
+def older_refusal(
+    services: Services, status: int, body: bytes, query: Mapping[str, str]
+) -> tuple[int, dict[str, Any]]:
+    """In place of a problem, where a request of an older plugin was refused before its function was reached."""
+    expected = bool(services.older_plugin.rest_api_plugin_expected_http_token)
+    return refused(status, json.loads(body), query, token_expected=expected)
 
 
 def utf8(text: str) -> str:

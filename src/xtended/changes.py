@@ -36,6 +36,7 @@ class Change:
     force: bool = False
     # For paths that the caller did not name one by one: replace files, unless other hands changed them last.
     replace: bool = False
+    pause: bool = False
     unpause: bool = False
     otf_sync: bool = False
     dry_run: bool = False
@@ -214,7 +215,7 @@ def _commit(call: Call, store: DagStore, change: Change, staged: Staged, finding
     details = {"added": staged.added, "changed": staged.changed, "deleted": staged.deleted}
     dag_ids = sorted({*findings.defined, *findings.removed})
     event = audit_event(change.operation)
-    publish = change.otf_sync or change.unpause
+    publish = change.otf_sync or change.pause or change.unpause
     with (
         store.apply(
             staged,
@@ -227,12 +228,12 @@ def _commit(call: Call, store: DagStore, change: Change, staged: Staged, finding
         call.services.host.transaction() as transaction,
     ):
         if publish:
-            # A DAG that is not in the database yet can't be unpaused, so `unpause` publishes as well.
+            # A DAG that is not in the database yet can't be paused or unpaused, so that publishes it as well.
             transaction.publish(findings.files)
         if not change.otf_sync:
             transaction.request_parse([file.path for file in findings.files])
-        if change.unpause:
-            transaction.unpause(findings.defined)
+        if change.pause or change.unpause:
+            transaction.set_paused(findings.defined, paused=change.pause)
         touched = [*staged.added, *staged.changed, *staged.deleted, *staged.unchanged]
         if change.forget_dags:
             for dag in findings.before:

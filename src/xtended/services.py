@@ -18,7 +18,8 @@ from xtended.dagstore.names import DAG_SUFFIXES
 from xtended.dagstore.store import DagStore
 from xtended.operations import Operations
 from xtended.problems import Problem
-from xtended.settings import Settings
+from xtended.relaying import Relay
+from xtended.settings import OLDER_PLUGIN_SECTION, OlderPluginSettings, Settings
 from xtended.sources.outbound import OutboundPolicy
 
 MEGABYTE = 1024 * 1024
@@ -33,6 +34,9 @@ class Services:
     host: Host
     settings: Settings
     parser: Parser
+    older_plugin: OlderPluginSettings = field(default_factory=OlderPluginSettings)
+    relay: Relay = field(init=False, repr=False)
+    """Set by the binding of the contract, whose operations it calls."""
     _stores: dict[Path, DagStore] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -48,7 +52,10 @@ class Services:
             concurrency=settings.parse_concurrency,
             idle_seconds=settings.parser_idle_seconds,
         )
-        return cls(host, settings, parser)
+        older_plugin = OlderPluginSettings.load(lambda key: host.option(key, OLDER_PLUGIN_SECTION))
+        if settings.legacy_urls and older_plugin.log_loading:
+            log.info("Older URLs: %s", older_plugin)
+        return cls(host, settings, parser, older_plugin)
 
     def start(self) -> None:
         """For when the web server starts: load the parser, finish what a killed process left of a change."""

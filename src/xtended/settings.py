@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 SECTION = "xtended_api"
+OLDER_PLUGIN_SECTION = "rest_api_plugin"
 
 _TRUE = frozenset({"true", "t", "1", "yes", "y", "on"})
 _FALSE = frozenset({"false", "f", "0", "no", "n", "off"})
@@ -161,19 +162,55 @@ class Settings:
         1024, _positive_int, "Megabytes that the history may take on disk; older revisions make room."
     )
 
+    legacy_urls: bool = _option(
+        True,
+        parse_boolean,
+        "Whether the URLs of the older plugins are served, `/rest_api/` and `/admin/rest_api/`.",
+    )
+    legacy_token_user: str = _option(
+        "",
+        _text,
+        "The Airflow user that a token of `[rest_api_plugin]` acts as; without it such a token grants nothing.",
+    )
+
     @classmethod
     def load(cls, get: Callable[[str], str | None]) -> Settings:
         """Read all options through `get` (key -> text or None where unset). Raises SettingsError."""
-        values: dict[str, Any] = {}
-        wrong: list[str] = []
-        for option in dataclasses.fields(cls):
-            raw = get(option.name)
-            if raw is None:
-                continue
-            try:
-                values[option.name] = option.metadata["read"](raw)
-            except ValueError as error:
-                wrong.append(f"[{SECTION}] {option.name} = {raw!r}: {error}")
-        if wrong:
-            raise SettingsError("; ".join(wrong))
-        return cls(**values)
+        return cls(**_read(cls, SECTION, get))
+
+
+@dataclass(frozen=True)
+class OlderPluginSettings:
+    """The section of the older command-line plugin, read as it read it."""
+
+    rest_api_plugin_http_token_header_name: str = _option(
+        "rest_api_plugin_http_token", _text, "The header that a token is sent in."
+    )
+    rest_api_plugin_expected_http_token: str = field(
+        default="", repr=False, metadata={"read": _text, "doc": "The token; without it there is none."}
+    )
+    log_loading: bool = _option(False, parse_boolean, "Log these options, without the token, at the start.")
+    filter_loading_messages_in_cli_response: bool = _option(
+        True, parse_boolean, "Of no effect: no command is run whose output could hold such messages."
+    )
+
+    @classmethod
+    def load(cls, get: Callable[[str], str | None]) -> OlderPluginSettings:
+        """Read all options through `get` (key -> text or None where unset). Raises SettingsError."""
+        return cls(**_read(cls, OLDER_PLUGIN_SECTION, get))
+
+
+def _read(of: type[Any], section: str, get: Callable[[str], str | None]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    wrong: list[str] = []
+    for option in dataclasses.fields(of):
+        raw = get(option.name)
+        if raw is None:
+            continue
+        try:
+            values[option.name] = option.metadata["read"](raw)
+        except ValueError as error:
+            wrong.append(f"[{section}] {option.name} = {raw!r}: {error}")
+    if wrong:
+        raise SettingsError("; ".join(wrong))
+    return values

@@ -39,6 +39,7 @@ from xtended.airflow_host.base import (
     Credentials,
     OtherCredentials,
     SessionCredentials,
+    VouchedCredentials,
 )
 from xtended.api import (
     PREFIX,
@@ -49,7 +50,6 @@ from xtended.api import (
     Paths,
     Upload,
     internal_error,
-    load_spec,
     problem_answer,
     read_operations,
 )
@@ -58,13 +58,18 @@ from xtended.binding import (
     MAX_TEXT_FIELD,
     bind,
     body_too_large,
+    offered_spec,
     refusal,
     served_spec,
     text_field_too_large,
     utf8,
 )
+from xtended.legacy.relay import SpecRelay
+from xtended.legacy.token import check_token
 from xtended.problems import Problem
+from xtended.relaying import VOUCHED_FOR
 from xtended.services import Services
+from xtended.wsgi_older import in_older_words, in_process, serve_at_root
 
 log = logging.getLogger(__name__)
 
@@ -86,6 +91,9 @@ class _Bound(Resolver):
         answer = bind(self._operations[operation_id], self._services, _neutral, _header)
 
         def run(**arguments: Any) -> Response:
+            if request.mimetype == "application/json" and not all_json(operation.consumes):
+                # Connexion 2 knows one media type per body, here that of forms.
+                arguments["body"] = request.get_json()
             if not operation.request_body:
                 # Connexion 2 passes an empty one to whoever takes all arguments.
                 arguments.pop("body", None)
@@ -123,7 +131,9 @@ class _Gate(FlaskSecurityHandlerFactory):
         return lambda token: self._admit(BearerCredentials(token))
 
     def get_apikeyinfo_func(self, security_definition: Mapping[str, Any]) -> Callable[..., Any]:
-        return lambda cookie: self._admit(SessionCredentials(cookie))
+        if security_definition["in"] == "cookie":
+            return lambda cookie: self._admit(SessionCredentials(cookie))
+        return self._token
 
     def verify_security(
         self, auth_funcs: Sequence[Callable[..., Any]], function: Callable[..., Any]
@@ -138,7 +148,13 @@ class _Gate(FlaskSecurityHandlerFactory):
             return self.no_value
         return self._admit(OtherCredentials(connexion_request.headers["Authorization"]))
 
-    def _admit(self, credentials: Credentials) -> Mapping[str, Any]:
+    def _token(self, token: str) -> Mapping[str, Any] | None:
+        vouched = check_token(self._services, token)
+        return None if vouched is None else self._admit(vouched)
+
+    def _admit(self, credentials: Credentials | VouchedCredentials) -> Mapping[str, Any]:
+        if VOUCHED_FOR in request.environ:
+            credentials = VouchedCredentials(request.environ[VOUCHED_FOR])
         rule = self._operations[(request.endpoint or "").rpartition(".")[2]].rule
         headers = {name.lower(): value for name, value in request.headers.items()}
         caller = admit(self._services.host.identity, rule, credentials, request.method, headers)
@@ -173,6 +189,10 @@ class _Body(RequestBodyValidator):
             raise UnsupportedMediaTypeProblem(
                 detail=f"Invalid Content-type ({request.mimetype}), expected {', '.join(self.consumes)}"
             )
+        if request.mimetype == "application/json":
+            if not isinstance(request.get_json(silent=True), dict):
+                raise BadRequestProblem(detail="The request's body is not a JSON object.")
+            return
         for name, files in request.files.lists():
             if len(files) > 1:
                 raise BadRequestProblem(detail=f"{name} takes one file, and {len(files)} were sent.")
@@ -218,7 +238,7 @@ def create_blueprint(services: Services, swagger_ui: Path | None, challenge: Cal
     `swagger_ui` is the folder of Swagger UI's files; None where it is not wanted. `challenge` gives the
     WWW-Authenticate of a 401.
     """
-    spec = load_spec()
+    spec = offered_spec(services.settings)
     operations = read_operations(spec)
 
     class Api(FlaskApi):
@@ -227,7 +247,7 @@ def create_blueprint(services: Services, swagger_ui: Path | None, challenge: Cal
             return _Gate(services, operations)
 
     blueprint: Blueprint = Api(
-        served_spec(spec, services.host.identity.session_cookie),
+        served_spec(spec, services),
         base_path=PREFIX,
         resolver=_Bound(services, operations),
         strict_validation=True,
@@ -239,6 +259,8 @@ def create_blueprint(services: Services, swagger_ui: Path | None, challenge: Cal
         },
     ).blueprint
     _add_refusals(blueprint, Paths(operations))
+    serve_at_root(blueprint, operations)
+    services.relay = SpecRelay(spec, in_process)
     limit = services.max_file_bytes + FORM_OVERHEAD
 
     @blueprint.before_request
@@ -256,7 +278,7 @@ def create_blueprint(services: Services, swagger_ui: Path | None, challenge: Cal
             response.headers["WWW-Authenticate"] = challenge()
         # As Airflow does for its own API: a script that logs in by a header leaves no session behind.
         request_ctx.session = NullSession()
-        return response
+        return in_older_words(response, services)
 
     return blueprint
 

@@ -17,6 +17,7 @@ from contract.recording import recording
 from contract.server import Server
 
 MAX_FILE_MB = 3
+TOKEN = "older-token-t0ken"
 _numbers = itertools.count(1)
 
 SETTINGS = {
@@ -44,6 +45,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     (home / "shared").mkdir()
     settings = {f"AIRFLOW__XTENDED_API__{name}": value for name, value in SETTINGS.items()}
     settings["AIRFLOW__XTENDED_API__UPLOAD_ROOTS"] = str(home / "shared")
+    settings["AIRFLOW__XTENDED_API__LEGACY_TOKEN_USER"] = "user"
+    settings["AIRFLOW__REST_API_PLUGIN__REST_API_PLUGIN_EXPECTED_HTTP_TOKEN"] = TOKEN
+    # Gunicorn, under Airflow 2, drops headers with underscores unless it is told not to.
+    settings["GUNICORN_CMD_ARGS"] = "--header-map=dangerous"
     running = servers.start(home, settings)
     yield running
     running.close()

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from xtended.airflow_host.runs import Runs
+from xtended.settings import SECTION
 
 Method = Literal["GET", "POST", "PUT", "DELETE"]
 
@@ -52,6 +53,13 @@ class OtherCredentials:
     header: str = field(repr=False)
 
 
+@dataclass(frozen=True)
+class VouchedCredentials:
+    """A user whom this extension itself has proved, by a token of its own or in an earlier request."""
+
+    user: User
+
+
 Credentials = BasicCredentials | BearerCredentials | SessionCredentials | OtherCredentials
 
 
@@ -72,6 +80,10 @@ class Identity(Protocol):
 
     def authenticate(self, credentials: Credentials) -> User | None:
         """The user, or None where the credentials are wrong."""
+        ...
+
+    def named(self, name: str) -> User | None:
+        """The user of this name, where there is one who may log in."""
         ...
 
     def may(self, user: User, method: Method, entity: str | None, dag_id: str | None) -> bool:
@@ -217,7 +229,7 @@ class Transaction(Protocol):
         """Ask the DAG processor to parse these files next."""
         ...
 
-    def unpause(self, dag_ids: Collection[str]) -> None: ...
+    def set_paused(self, dag_ids: Collection[str], *, paused: bool) -> None: ...
 
     def delete_dag(self, dag_id: str) -> None:
         """Delete the DAG's records. Raises Conflict where its tasks still run, NotFound where unknown."""
@@ -278,8 +290,8 @@ class Host(Protocol):
     @property
     def runs(self) -> Runs: ...
 
-    def option(self, key: str) -> str | None:
-        """One option of the `[xtended_api]` section, environment variables included; None where unset."""
+    def option(self, key: str, section: str = SECTION) -> str | None:
+        """One option of a section of airflow.cfg, environment variables included; None where unset."""
         ...
 
     def home(self) -> Path:

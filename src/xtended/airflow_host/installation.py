@@ -22,8 +22,8 @@ class Installation:
         """Raises SettingsError."""
         return Settings.load(self.option)
 
-    def option(self, key: str) -> str | None:
-        value = conf.get(SECTION, key, fallback=None)
+    def option(self, key: str, section: str = SECTION) -> str | None:
+        value = conf.get(section, key, fallback=None)
         return None if value is None else str(value)
 
     def home(self) -> Path:

@@ -47,11 +47,14 @@ def _deploy(
     call: Call, operation: str, files: Mapping[str, bytes], options: Mapping[str, Any]
 ) -> Mapping[str, Any]:
     (path,) = files
+    if options.get("pause") and options.get("unpause"):
+        raise BadRequest("pause and unpause contradict each other: set one of them.")
     change = Change(
         operation,
         puts=files,
         message=options.get("message", ""),
         force=options.get("force", False),
+        pause=options.get("pause", False),
         unpause=options.get("unpause", False),
         otf_sync=options.get("otf_sync", False),
         dry_run=options.get("dry_run", False),

@@ -153,7 +153,7 @@ def test_a_known_dag_keeps_its_pause(host: Any, parse: Parse) -> None:
     publish(host, files)
     assert host.catalogue.find(["one"])["one"].paused
     with host.transaction() as transaction:
-        transaction.unpause(["one"])
+        transaction.set_paused(["one"], paused=False)
     publish(host, files)
     assert not host.catalogue.find(["one"])["one"].paused
 

@@ -64,6 +64,12 @@ class WebserverIdentity:
                 self._logins.remember(credentials.username, credentials.password, user)
         return user
 
+    def named(self, name: str) -> User | None:
+        found: Any = current_app.appbuilder.sm.find_user(username=name)  # type: ignore[attr-defined]
+        if found is None or not found.is_active:
+            return None
+        return User(name=found.get_name(), native=_FabUserId(found.id))
+
     def challenge(self) -> str:
         """What the backends ask of someone whose credentials they do not take: a WWW-Authenticate."""
         asked: dict[str, None] = {}

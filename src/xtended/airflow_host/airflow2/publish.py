@@ -104,9 +104,9 @@ class DagTransaction:
             if self._session.scalar(waiting.limit(1)) is None:
                 self._session.add(DagPriorityParsingRequest(fileloc=fileloc))
 
-    def unpause(self, dag_ids: Collection[str]) -> None:
+    def set_paused(self, dag_ids: Collection[str], *, paused: bool) -> None:
         for chunk in chunks(sorted(set(dag_ids))):
-            self._update_dags(chunk, is_paused=False)
+            self._update_dags(chunk, is_paused=paused)
 
     def _update_dags(self, dag_ids: Sequence[str], **values: Any) -> None:
         """Set columns of DAGs and of their subdags."""

@@ -11,9 +11,12 @@ import httpx
 from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.auth.managers.base_auth_manager import COOKIE_NAME_JWT_TOKEN
 from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity, DagDetails
+from airflow.api_fastapi.auth.managers.simple.simple_auth_manager import SimpleAuthManager
 from airflow.configuration import conf
 from airflow.models.dag import DagModel
+from airflow.utils.session import create_session
 from jwt import InvalidTokenError
+from sqlalchemy import select
 
 from xtended.airflow_host.base import (
     NO_DAG,
@@ -53,6 +56,14 @@ class AuthManagerIdentity:
             return None
         token = credentials.cookie if isinstance(credentials, SessionCredentials) else credentials.token
         return _from_token(token)
+
+    def named(self, name: str) -> User | None:
+        manager = get_auth_manager()
+        if isinstance(manager, SimpleAuthManager):
+            found = next((user for user in manager.get_users() if user.username == name), None)
+        else:
+            found = _fab_user(manager, name)
+        return None if found is None else User(found.get_name(), found)
 
     def may(self, user: User, method: Method, entity: str | None, dag_id: str | None) -> bool:
         details = DagDetails(id=NO_DAG) if dag_id is None else DagDetails(id=dag_id, team_name=_team(dag_id))
@@ -114,6 +125,24 @@ def _from_token(token: str) -> User | None:
     except InvalidTokenError:
         return None
     return User(native.get_name(), native)
+
+
+def _fab_user(manager: Any, name: str) -> Any:
+    """The user of this name, for an auth manager that keeps Flask-AppBuilder's table; None for any other."""
+    try:
+        from airflow.providers.fab.auth_manager.fab_auth_manager import FabAuthManager
+        from airflow.providers.fab.auth_manager.models import User as FabUser
+    except ImportError:
+        return None
+    if not isinstance(manager, FabAuthManager):
+        return None
+    with create_session() as session:
+        user_id = session.scalar(select(FabUser.id).where(FabUser.username == name))
+    try:
+        return None if user_id is None else manager.deserialize_user({"sub": str(user_id)})
+    except (ValueError, InvalidTokenError):
+        # What Airflow raises where the account may not log in.
+        return None
 
 
 def _team(dag_id: str) -> str | None:

@@ -25,7 +25,7 @@ def mount_points() -> dict[str, list[dict[str, Any]]]:
     """Attributes of an `AirflowPlugin`. Never raises: a broken setting of ours must not stop Airflow."""
     return {
         "fastapi_apps": [
-            {"app": _api(), "url_prefix": PREFIX, "name": "Airflow Xtended"},
+            *_api(),
             {"app": _pages(), "url_prefix": PAGES_PREFIX, "name": "Airflow Xtended pages"},
         ],
         # Airflow's UI shows the category, "Xtended API", only where there are two entries or more.
@@ -47,15 +47,26 @@ def _menu_entry(name: str, route: str, path: str) -> dict[str, Any]:
     }
 
 
-def _api() -> FastAPI:
+def _api() -> list[dict[str, Any]]:
     # Imported here, so that whatever is wrong with it is caught below too.
     from xtended.asgi import create_app
+    from xtended.asgi_older import OLDER_PREFIXES, AtRoot
 
+    older = True
     try:
-        return create_app(Services.assemble(Airflow3Host()))
+        services = Services.assemble(Airflow3Host())
+        app = create_app(services)
+        older = services.settings.legacy_urls
     except (SettingsError, SpecError) as error:
         log.error("Airflow Xtended is not available: %s", error)
-        return _unavailable(str(error))
+        app = _unavailable(str(error))
+    mounted = [{"app": app, "url_prefix": PREFIX, "name": "Airflow Xtended"}]
+    if older:
+        mounted += [
+            {"app": AtRoot(app), "url_prefix": prefix, "name": f"Airflow Xtended at {prefix}"}
+            for prefix in OLDER_PREFIXES
+        ]
+    return mounted
 
 
 def _unavailable(reason: str) -> FastAPI:

@@ -128,9 +128,9 @@ class DagTransaction:
             with suppress(IntegrityError), self._session.begin_nested():
                 self._session.add(DagPriorityParsingRequest(bundle_name=self._bundle, relative_fileloc=path))
 
-    def unpause(self, dag_ids: Collection[str]) -> None:
+    def set_paused(self, dag_ids: Collection[str], *, paused: bool) -> None:
         self._session.execute(
-            update(DagModel).where(DagModel.dag_id.in_(sorted(set(dag_ids)))).values(is_paused=False)
+            update(DagModel).where(DagModel.dag_id.in_(sorted(set(dag_ids)))).values(is_paused=paused)
         )
 
     def delete_dag(self, dag_id: str) -> None:

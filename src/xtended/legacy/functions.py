@@ -1,0 +1,199 @@
+"""The table of the older plugins' functions: which operation each one is, argument by argument."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from xtended.legacy import printed
+
+Family = Literal["command line", "managed"]
+"""Which of the older plugins a function is of, and so what its answers look like."""
+
+
+@dataclass(frozen=True)
+class Argument:
+    """What becomes of one argument of an older function.
+
+    A `flag` is a boolean that means yes where it is given without a value. A `secret` is never sent back. One
+    that is `ignored` has no meaning here, for the reason that it gives.
+    """
+
+    to: str = ""
+    flag: bool = False
+    secret: bool = False
+    ignored: str = ""
+    read: Callable[[str], Mapping[str, str]] | None = None
+    """Where one argument is several of the operation's. Raises BadRequest."""
+
+
+@dataclass(frozen=True)
+class Route:
+    """The operation that a function is, where all of `when` are among its arguments."""
+
+    operation: str
+    arguments: Mapping[str, Argument]
+    when: tuple[str, ...] = ()
+    always: Mapping[str, str] = field(default_factory=dict)
+    """Arguments of the operation that are the same for each call."""
+    output: Callable[[Mapping[str, Any]], str] = printed.message
+    """What the older command printed, from the operation's answer."""
+    fields: tuple[str, ...] = ()
+    """What the managed family answers beside its status, by the operation's own names."""
+    text: str = ""
+    """The managed family's message, where the operation words it differently."""
+
+
+@dataclass(frozen=True)
+class Function:
+    """One older function. Its first route whose `when` is given is taken."""
+
+    name: str
+    family: Family
+    routes: tuple[Route, ...]
+    positional: tuple[str, ...] = ()
+    """Arguments that the older command line took without naming them."""
+    custom: bool = False
+    """Whether the older plugin did it itself, rather than by a command."""
+
+    def arguments(self) -> dict[str, Argument]:
+        """Every argument that some route takes."""
+        return {name: each for route in self.routes for name, each in route.arguments.items()}
+
+
+SAME = Argument()
+FLAG = Argument(flag=True)
+_SUBDIR = Argument(ignored="the DAG is found by its id")
+_DAG = {"dag_id": SAME, "subdir": _SUBDIR}
+_TASK = {"dag_id": SAME, "task_id": SAME, "execution_date": SAME, "subdir": _SUBDIR}
+_RUN = {"dag_id": SAME, "run_id": SAME}
+_TASK_NAMES = ("dag_id", "task_id", "execution_date")
+
+
+def _command(name: str, operation: str, arguments: Mapping[str, Argument], *positional: str) -> Function:
+    return Function(name, "command line", (Route(operation, arguments),), positional)
+
+
+def _managed(name: str, operation: str, arguments: Mapping[str, Argument], **more: Any) -> Function:
+    return Function(name, "managed", (Route(operation, arguments, **more),), custom=True)
+
+
+_DEPLOY = Function(
+    "deploy_dag",
+    "command line",
+    (
+        Route(
+            "deploy_dag",
+            {"dag_file": SAME, "force": FLAG, "pause": FLAG, "unpause": FLAG},
+            always={"otf_sync": "true"},
+        ),
+    ),
+    custom=True,
+)
+
+_CLEAR = {
+    "dag_id": SAME,
+    "task_regex": SAME,
+    "start_date": SAME,
+    "end_date": SAME,
+    "subdir": _SUBDIR,
+    "upstream": FLAG,
+    "downstream": FLAG,
+    "no_confirm": Argument(flag=True, ignored="nothing asks here"),
+    "only_failed": FLAG,
+    "only_running": FLAG,
+    "exclude_subdags": Argument(flag=True, ignored="there are no SubDAGs any more"),
+}
+
+_DAG_STATE = Function(
+    "dag_state",
+    "managed",
+    (Route("dag_state", _RUN, when=("run_id",), fields=("state", "startDate", "endDate")),),
+    custom=True,
+)
+_DAG_STATE_BY_DATE = Function(
+    "dag_state",
+    "command line",
+    (Route("dag_state", {**_DAG, "execution_date": SAME}, output=printed.state),),
+    ("dag_id", "execution_date"),
+)
+
+_FUNCTIONS = (
+    Function("version", "command line", (Route("get_version", {}, output=printed.airflow_version),)),
+    Function(
+        "rest_api_plugin_version",
+        "command line",
+        (Route("get_version", {}, output=printed.own_version),),
+        custom=True,
+    ),
+    _command("pause", "pause", _DAG, "dag_id"),
+    _command("unpause", "unpause", _DAG, "dag_id"),
+    _command("task_failed_deps", "task_failed_deps", _TASK, *_TASK_NAMES),
+    _command("trigger_dag", "trigger_dag", {"dag_id": SAME, "run_id": SAME, "conf": SAME}, "dag_id"),
+    _DAG_STATE_BY_DATE,
+    _command("list_tasks", "list_tasks", {**_DAG, "tree": FLAG}, "dag_id"),
+    Function(
+        "list_dags",
+        "command line",
+        (Route("list_dags", {"subdir": SAME, "report": FLAG}, output=printed.dags),),
+    ),
+    Function("task_state", "command line", (Route("task_state", _TASK, output=printed.state),), _TASK_NAMES),
+    _command("clear", "clear", _CLEAR, "dag_id"),
+    _DEPLOY,
+    Function("refresh_dag", "command line", (Route("refresh_dag", {"dag_id": SAME}),), custom=True),
+    _managed("refresh_all_dags", "refresh_all_dags", {}, text="All DAGs are now up to date"),
+    _managed("delete_dag", "delete_dag", {"dag_id": SAME}, fields=("message",)),
+    _managed(
+        "task_instance_detail",
+        "task_instance_detail",
+        {**_RUN, "task_id": SAME},
+        fields=(
+            "taskId",
+            "dagId",
+            "state",
+            "tryNumber",
+            "maxTries",
+            "startDate",
+            "endDate",
+            "duration",
+        ),
+    ),
+    _managed(
+        "restart_failed_task",
+        "restart_failed_task",
+        _RUN,
+        fields=("failed_task_count", "clear_task_count"),
+    ),
+    _managed("kill_running_tasks", "kill_running_tasks", {**_RUN, "task_id": SAME}),
+    _managed(
+        "run_task_instance",
+        "run_task_instance",
+        {**_RUN, "tasks": SAME, "conf": SAME},
+        fields=("execution_date",),
+    ),
+    _managed(
+        "skip_task_instance",
+        "skip_task_instance",
+        {**_RUN, "task_id": SAME},
+        always={"include_downstream": "true"},
+    ),
+)
+
+FUNCTIONS: Mapping[str, Function] = {function.name: function for function in _FUNCTIONS}
+
+
+def find(name: str, given: frozenset[str]) -> Function | None:
+    """The function of this name; both plugins have a `dag_state`, told apart by what is given."""
+    if name == _DAG_STATE.name and "run_id" in given:
+        return _DAG_STATE
+    return FUNCTIONS.get(name)
+
+
+@functools.cache
+def argument_names() -> Mapping[str, str]:
+    """Every argument of every function by the name that Connexion gives it: `log-file` is `logfile` there."""
+    names = {name for function in (*_FUNCTIONS, _DAG_STATE) for name in function.arguments()}
+    return {re.sub(r"\W", "", name): name for name in names}
