@@ -7,6 +7,8 @@ A rule's `scope` says what is checked before the request's body is read:
 - `all`: the caller has the right on all DAGs.
 - `each`: the caller has the right on some DAG; which ones the request touches is known only later, and is
   checked then by `require_dags`.
+- `variables`, `connections`, `pools`: the caller has the right on these; where it is narrower for some, on
+  the one that the request names, `require_named` checks that.
 """
 
 from __future__ import annotations
@@ -24,9 +26,10 @@ from xtended.airflow_host.base import (
     User,
     VouchedCredentials,
 )
+from xtended.airflow_host.entities import Resource
 from xtended.problems import Forbidden, MethodNotAllowed, Unauthenticated
 
-Scope = Literal["open", "authenticated", "all", "each"]
+Scope = Literal["open", "authenticated", "all", "each", "variables", "connections", "pools"]
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 CHALLENGE = 'Basic realm="Airflow", Bearer realm="Airflow"'
 _VERBS: Mapping[str, str] = {"GET": "read", "POST": "create", "PUT": "edit", "DELETE": "delete"}
@@ -98,6 +101,10 @@ def admit(
         raise wrong_credentials()
     if rule.scope == "all" and not identity.may(user, rule.method, rule.entity, None):
         raise _missing_right(rule, None)
+    if rule.scope in get_args(Resource):
+        resource = cast(Resource, rule.scope)
+        if not identity.may_use(user, rule.method, resource, None):
+            raise _lacks(rule.method, resource)
     if rule.scope == "each" and not identity.may_some(user, rule.method, rule.entity):
         raise _missing_right(rule, None)
     return user
@@ -114,6 +121,16 @@ def require_dags(identity: Identity, rule: Rule, user: User, dag_ids: Collection
     )
     if refused:
         raise _missing_right(rule, refused)
+
+
+def require_named(identity: Identity, user: User, method: Method, resource: Resource, name: str) -> None:
+    """Raise Forbidden unless the user may use `method` on this Variable, Connection or Pool."""
+    if not identity.may_use(user, method, resource, name):
+        raise _lacks(method, f"{resource[:-1]} {name!r}")
+
+
+def _lacks(method: Method, what: str) -> Forbidden:
+    return Forbidden(f"You lack the right to {_VERBS[method]} ({method}) {what}.", missing_right=method)
 
 
 def _missing_right(rule: Rule, dag_ids: list[str] | None) -> Forbidden:

@@ -125,7 +125,7 @@ def _read(connection: Connection) -> SavedSource | None:
 
 
 def _may_connect(call: Call, method: Method) -> None:
-    if not call.services.host.identity.may_connect(call.user, method):
+    if not call.services.host.identity.may_use(call.user, method, "connections", None):
         raise Forbidden(f"You lack the right to {method} connections of Airflow.", missing_right=method)
 
 

@@ -99,7 +99,7 @@ def test_the_landing_page_lists_every_operation(browser: httpx.Client, server: S
     assert page.headers["content-type"].startswith("text/html")
     spec = browser.get(f"{PREFIX}/openapi.json").json()
     for path, item in spec["paths"].items():
-        for method in item:
+        for method in item.keys() - {"parameters"}:
             assert f"{method.upper()} {path}" in page.text
     links = {link for pair in _LINKED.findall(page.text) for link in pair if link}
     assert {urlsplit(urljoin(str(page.url), link)).netloc for link in links} == {urlsplit(server.url).netloc}

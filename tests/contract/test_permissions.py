@@ -18,6 +18,13 @@ CALLERS = (None, "viewer", "user", "op", "admin")
 READ = {"GET"}
 CHANGE = {"GET", "POST", "PUT", "DELETE"}
 RIGHTS = {None: set(), "viewer": READ, "user": CHANGE, "op": CHANGE, "admin": CHANGE}
+# Of what is not a DAG: whoever may see pools may not see the others, which hold secrets.
+SECRETS = {None: set(), "viewer": set(), "user": set(), "op": CHANGE, "admin": CHANGE}
+OTHER_RIGHTS = {
+    "variables": SECRETS,
+    "connections": SECRETS,
+    "pools": {**SECRETS, "viewer": READ, "user": READ},
+}
 
 
 def _operations() -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -49,7 +56,8 @@ def _let_in(rule: dict[str, Any], caller: str | None) -> bool:
         return True
     if caller is None:
         return False
-    return rule["scope"] == "authenticated" or rule["method"] in RIGHTS[caller]
+    rights = OTHER_RIGHTS.get(rule["scope"], RIGHTS)
+    return rule["scope"] == "authenticated" or rule["method"] in rights[caller]
 
 
 @pytest.fixture(params=["server", "fab"])

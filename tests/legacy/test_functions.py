@@ -9,7 +9,7 @@ import pytest
 from xtended.api import Upload, load_spec
 from xtended.legacy.functions import FUNCTIONS, Function, find
 from xtended.legacy.relay import Request, SpecRelay, resolved
-from xtended.legacy.translation import Asked, command, translate
+from xtended.legacy.translation import Asked, command, shown, translate
 from xtended.problems import BadRequest
 from xtended.relaying import Reply
 
@@ -19,6 +19,9 @@ METHODS = ("get", "post", "put", "patch", "delete")
 # As the two documents list them.
 DOCUMENTED = {
     "version": "",
+    "variables": "set get json default import export delete",
+    "connections": "list add delete conn_id conn_uri conn_extra",
+    "pool": "set get delete",
     "rest_api_plugin_version": "",
     "pause": "dag_id subdir",
     "unpause": "dag_id subdir",
@@ -172,3 +175,45 @@ def test_each_argument_goes_where_the_contract_has_it() -> None:
     assert (request.form, request.files) == ({"force": "y"}, {"dag_file": upload})
     # Refused by the operation, not dropped on the way.
     assert _relayed("pause", {"dag_id": "a", "other": "b"}).query == {"dag_id": "a", "other": "b"}
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "operation", "arguments"),
+    [
+        ("variables", {}, "list_variables", {}),
+        ("variables", {"set": "K a b"}, "set_variable", {"key": "K", "value": "a b"}),
+        ("variables", {"get": "K", "json": ""}, "get_variable", {"key": "K", "deserialize": "true"}),
+        ("variables", {"get": "K", "default": "d"}, "get_variable", {"key": "K", "default": "d"}),
+        ("variables", {"delete": "K"}, "delete_variable", {"key": "K"}),
+        ("variables", {"import": "{}"}, "import_variables", {"variables": "{}"}),
+        ("variables", {"export": "x"}, "export_variables", {}),
+        ("connections", {}, "list_connections", {}),
+        ("connections", {"list": ""}, "list_connections", {}),
+        ("connections", {"list": "", "add": "n", "delete": "false"}, "list_connections", {}),
+        (
+            "connections",
+            {"add": "", "conn_id": "c", "conn_uri": "u", "conn_extra": "{}"},
+            "set_connection",
+            {"conn_id": "c", "uri": "u", "extra": "{}", "overwrite": "false"},
+        ),
+        ("connections", {"delete": "", "conn_id": "c"}, "delete_connection", {"conn_id": "c"}),
+        ("pool", {}, "list_pools", {}),
+        ("pool", {"set": "P 3 a b"}, "set_pool", {"name": "P", "slots": "3", "description": "a b"}),
+        ("pool", {"get": "P"}, "get_pool", {"name": "P"}),
+        ("pool", {"delete": "P"}, "delete_pool", {"name": "P"}),
+    ],
+)
+def test_one_function_is_the_operation_that_its_arguments_say(
+    name: str, given: dict[str, str], operation: str, arguments: dict[str, str]
+) -> None:
+    assert _sent(name, given) == (operation, arguments)
+
+
+def test_a_secret_is_not_sent_back() -> None:
+    for asked in (
+        Asked("connections", {"add": "", "conn_uri": "http://me:pw@h", "conn_extra": "pw"}),
+        Asked("variables", {"set": "K pw"}),
+        Asked("variables", {"import": '{"K": "pw"}'}),
+    ):
+        assert "pw" not in str(command(asked))
+        assert "pw" not in str(shown(asked.function, asked.query))

@@ -14,6 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from xtended.airflow_host.entities import Entities, Resource
 from xtended.airflow_host.runs import Runs
 from xtended.settings import SECTION
 
@@ -94,8 +95,8 @@ class Identity(Protocol):
         """
         ...
 
-    def may_connect(self, user: User, method: Method) -> bool:
-        """Whether `user` may use `method` on Airflow's connections."""
+    def may_use(self, user: User, method: Method, resource: Resource, name: str | None) -> bool:
+        """Whether `user` may use `method` on one Variable, Connection or Pool, or on these at all."""
         ...
 
     def may_some(self, user: User, method: Method, entity: str | None) -> bool:
@@ -289,6 +290,9 @@ class Host(Protocol):
 
     @property
     def runs(self) -> Runs: ...
+
+    @property
+    def entities(self) -> Entities: ...
 
     def option(self, key: str, section: str = SECTION) -> str | None:
         """One option of a section of airflow.cfg, environment variables included; None where unset."""

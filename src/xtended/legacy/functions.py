@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from xtended.legacy import printed
+from xtended.problems import BadRequest
 
 Family = Literal["command line", "managed"]
 """Which of the older plugins a function is of, and so what its answers look like."""
@@ -28,6 +29,8 @@ class Argument:
     ignored: str = ""
     read: Callable[[str], Mapping[str, str]] | None = None
     """Where one argument is several of the operation's. Raises BadRequest."""
+    file: str = ""
+    """The operation's name for it where it is sent as a file."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +67,22 @@ class Function:
         return {name: each for route in self.routes for name, each in route.arguments.items()}
 
 
+def words(*names: str) -> Callable[[str], Mapping[str, str]]:
+    """How to read one text that is several arguments, the last of which may have spaces."""
+
+    def read(text: str) -> Mapping[str, str]:
+        parts = text.split(maxsplit=len(names) - 1)
+        if len(parts) < len(names):
+            raise BadRequest(f"Give {' '.join(name.upper() for name in names)}, separated by spaces.")
+        return dict(zip(names, parts, strict=True))
+
+    return read
+
+
 SAME = Argument()
 FLAG = Argument(flag=True)
+CHOICE = Argument(flag=True, read=lambda _: {})
+"""A flag that says which of a function's operations is meant, and no more."""
 _SUBDIR = Argument(ignored="the DAG is found by its id")
 _DAG = {"dag_id": SAME, "subdir": _SUBDIR}
 _TASK = {"dag_id": SAME, "task_id": SAME, "execution_date": SAME, "subdir": _SUBDIR}
@@ -121,7 +138,68 @@ _DAG_STATE_BY_DATE = Function(
     ("dag_id", "execution_date"),
 )
 
+_VARIABLES = Function(
+    "variables",
+    "command line",
+    (
+        Route("set_variable", {"set": Argument(secret=True, read=words("key", "value"))}, when=("set",)),
+        Route(
+            "get_variable",
+            {"get": Argument("key"), "json": Argument("deserialize", flag=True), "default": SAME},
+            when=("get",),
+            output=printed.variable,
+        ),
+        Route("delete_variable", {"delete": Argument("key")}, when=("delete",)),
+        Route(
+            "import_variables",
+            {"import": Argument(secret=True, read=lambda text: {"variables": text}, file="file")},
+            when=("import",),
+        ),
+        Route(
+            "export_variables",
+            {"export": Argument(ignored="no file is written; the output has the values")},
+            when=("export",),
+            output=printed.exported,
+        ),
+        Route("list_variables", {"json": Argument(flag=True, ignored="keys are listed as they are")}),
+    ),
+)
+
+_CONNECTIONS = Function(
+    "connections",
+    "command line",
+    (
+        Route(
+            "set_connection",
+            {
+                "add": CHOICE,
+                "conn_id": SAME,
+                "conn_uri": Argument("uri", secret=True),
+                "conn_extra": Argument("extra", secret=True),
+            },
+            when=("add",),
+            always={"overwrite": "false"},
+        ),
+        Route("delete_connection", {"delete": CHOICE, "conn_id": SAME}, when=("delete",)),
+        Route("list_connections", {"list": CHOICE}, output=printed.connections),
+    ),
+)
+
+_POOL = Function(
+    "pool",
+    "command line",
+    (
+        Route("set_pool", {"set": Argument(read=words("name", "slots", "description"))}, when=("set",)),
+        Route("get_pool", {"get": Argument("name")}, when=("get",), output=printed.pool),
+        Route("delete_pool", {"delete": Argument("name")}, when=("delete",)),
+        Route("list_pools", {}, output=printed.pools),
+    ),
+)
+
 _FUNCTIONS = (
+    _VARIABLES,
+    _CONNECTIONS,
+    _POOL,
     Function("version", "command line", (Route("get_version", {}, output=printed.airflow_version),)),
     Function(
         "rest_api_plugin_version",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -32,3 +33,28 @@ def dags(answer: Mapping[str, Any]) -> str:
             for file in answer["report"]
         ]
     return "\n".join(lines)
+
+
+def variable(answer: Mapping[str, Any]) -> str:
+    return str(answer.get("data", answer["value"]))
+
+
+def exported(answer: Mapping[str, Any]) -> str:
+    return json.dumps(answer["variables"], indent=4, sort_keys=True)
+
+
+def connections(answer: Mapping[str, Any]) -> str:
+    rows = ["Conn Id | Conn Type | Host | Port"]
+    rows += [
+        f"{each['conn_id']} | {each['conn_type']} | {each['host']} | {each['port']}"
+        for each in answer["connections"]
+    ]
+    return "\n".join(rows)
+
+
+def pool(answer: Mapping[str, Any]) -> str:
+    return f"{answer['name']} | {answer['slots']} | {answer['description']}"
+
+
+def pools(answer: Mapping[str, Any]) -> str:
+    return "\n".join(["Pool | Slots | Description", *map(pool, answer["pools"])])

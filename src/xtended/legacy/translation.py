@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any
 
 from xtended.api import Upload
 from xtended.legacy.functions import Argument, Function, Route, find
 from xtended.problems import BadRequest
+from xtended.settings import parse_boolean
 
 HIDDEN = "***"
 
@@ -46,15 +47,19 @@ def translate(asked: Asked) -> Meant:
     twice = sorted(asked.query.keys() & asked.posted.keys())
     if twice:
         raise BadRequest(f"{twice[0]!r} is given both in the address and in the body: give it once.")
-    route = _route(function, given)
     known = function.arguments()
+    off = {name for name, value in given.items() if _off(known.get(name), value)}
+    route = _route(function, given.keys() - off)
     arguments: dict[str, Any] = dict(route.always)
     warnings = []
     for name, value in given.items():
         if name not in known:
             raise BadRequest(f"{function.name} takes no argument {name!r}.")
         if name not in route.arguments:
-            raise BadRequest(f"{name!r} can't be given beside {', '.join(map(repr, route.when))}.")
+            if name in off:
+                continue
+            meant = f"with {', '.join(route.when)}" if route.when else "by itself"
+            raise BadRequest(f"{name!r} has no meaning for {function.name} {meant}.")
         argument = route.arguments[name]
         if argument.ignored:
             warnings.append(f"{name} has no effect: {argument.ignored}.")
@@ -63,17 +68,25 @@ def translate(asked: Asked) -> Meant:
     return Meant(function, route, arguments, tuple(warnings))
 
 
-def _route(function: Function, given: Mapping[str, Any]) -> Route:
+def _off(argument: Argument | None, value: Any) -> bool:
+    """Whether this is a flag that says no."""
+    try:
+        return argument is not None and argument.flag and value != "" and not parse_boolean(str(value))
+    except ValueError:
+        return False
+
+
+def _route(function: Function, given: Set[str]) -> Route:
     for route in function.routes:
-        if given.keys() >= set(route.when):
+        if given >= set(route.when):
             return route
     ways = "; or ".join(" and ".join(route.when) for route in function.routes)
     raise BadRequest(f"{function.name} needs {ways}.")
 
 
 def _passed(name: str, argument: Argument, value: Any) -> Mapping[str, Any]:
-    if isinstance(value, Upload) or not isinstance(value, str):
-        return {argument.to or name: value}
+    if not isinstance(value, str):
+        return {argument.file or argument.to or name: value}
     if argument.read is not None:
         return argument.read(value)
     if argument.flag and value == "":
@@ -85,10 +98,10 @@ def shown(function: Function | None, arguments: Mapping[str, Any]) -> dict[str, 
     """Arguments as they may be sent back: no secret, no content of a file."""
     known = {} if function is None else function.arguments()
     return {
-        name: HIDDEN
-        if name in known and known[name].secret
-        else value.filename
+        name: value.filename
         if isinstance(value, Upload)
+        else HIDDEN
+        if name in known and known[name].secret
         else value
         for name, value in arguments.items()
     }

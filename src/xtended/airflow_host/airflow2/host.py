@@ -7,15 +7,18 @@ from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 
+from airflow.utils.log.secrets_masker import redact
 from flask import Flask, current_app
 
 from xtended.airflow_host.airflow2 import folder
 from xtended.airflow_host.airflow2.catalogue import DagCatalogue
-from xtended.airflow_host.airflow2.database import writing
+from xtended.airflow_host.airflow2.database import reading, writing
 from xtended.airflow_host.airflow2.identity import WebserverIdentity
 from xtended.airflow_host.airflow2.publish import DagTransaction
 from xtended.airflow_host.airflow2.runs import RunTables
 from xtended.airflow_host.base import Catalogue, Transaction, Versions
+from xtended.airflow_host.entities import Entities
+from xtended.airflow_host.entity_records import DatabaseEntities
 from xtended.airflow_host.installation import Installation
 from xtended.airflow_host.runs import Runs
 from xtended.airflow_host.runs_database import DatabaseRuns
@@ -35,6 +38,10 @@ class Airflow2Host(Installation):
     @cached_property
     def runs(self) -> Runs:
         return DatabaseRuns(RunTables())
+
+    @cached_property
+    def entities(self) -> Entities:
+        return DatabaseEntities(reading, writing, redact)
 
     def dag_folder(self) -> Path:
         return folder.dag_folder()

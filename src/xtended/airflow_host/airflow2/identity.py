@@ -8,7 +8,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from airflow.auth.managers.models.resource_details import DagAccessEntity, DagDetails
+from airflow.auth.managers.models.resource_details import (
+    ConnectionDetails,
+    DagAccessEntity,
+    DagDetails,
+    PoolDetails,
+    VariableDetails,
+)
 from airflow.providers.fab.auth_manager.models import User as FabUser
 from airflow.security.permissions import RESOURCE_DAG_PREFIX
 from airflow.www.extensions.init_auth_manager import get_auth_manager
@@ -25,6 +31,7 @@ from xtended.airflow_host.base import (
     SessionCredentials,
     User,
 )
+from xtended.airflow_host.entities import Resource
 from xtended.airflow_host.logins import LoginCache
 
 _LOADED = "_xtended_fab_users"
@@ -128,11 +135,22 @@ class WebserverIdentity:
             )
         )
 
-    def may_connect(self, user: User, method: Method) -> bool:
+    def may_use(self, user: User, method: Method, resource: Resource, name: str | None) -> bool:
         native = _native(user)
-        return native is not None and bool(
-            get_auth_manager().is_authorized_connection(method=method, user=native)
-        )
+        if native is None:
+            return False
+        manager = get_auth_manager()
+        who: Any = {"method": method, "user": native}
+        match resource:
+            case "variables":
+                variable = None if name is None else VariableDetails(key=name)
+                return bool(manager.is_authorized_variable(**who, details=variable))
+            case "connections":
+                connection = None if name is None else ConnectionDetails(conn_id=name)
+                return bool(manager.is_authorized_connection(**who, details=connection))
+            case "pools":
+                pool = None if name is None else PoolDetails(name=name)
+                return bool(manager.is_authorized_pool(**who, details=pool))
 
     def may_some(self, user: User, method: Method, entity: str | None) -> bool:
         if self.may(user, method, entity, None):

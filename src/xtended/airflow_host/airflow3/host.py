@@ -7,14 +7,17 @@ from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
 
+from airflow._shared.secrets_masker import redact
 from airflow.dag_processing.bundles.local import LocalDagBundle
 from airflow.dag_processing.bundles.manager import DagBundlesManager
 
 from xtended.airflow_host.airflow3.catalogue import DagCatalogue
 from xtended.airflow_host.airflow3.identity import AuthManagerIdentity
-from xtended.airflow_host.airflow3.publish import transaction
+from xtended.airflow_host.airflow3.publish import database_session, transaction
 from xtended.airflow_host.airflow3.runs import RunTables
 from xtended.airflow_host.base import Catalogue, Identity, Transaction, Versions
+from xtended.airflow_host.entities import Entities
+from xtended.airflow_host.entity_records import DatabaseEntities
 from xtended.airflow_host.installation import Installation
 from xtended.airflow_host.runs import Runs
 from xtended.airflow_host.runs_database import DatabaseRuns
@@ -35,6 +38,10 @@ class Airflow3Host(Installation):
     @cached_property
     def runs(self) -> Runs:
         return DatabaseRuns(RunTables())
+
+    @cached_property
+    def entities(self) -> Entities:
+        return DatabaseEntities(database_session, database_session, redact)
 
     def dag_folder(self) -> Path:
         return self._dag_folder

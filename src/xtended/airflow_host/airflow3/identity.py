@@ -10,7 +10,13 @@ from typing import Any, cast
 import httpx
 from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.auth.managers.base_auth_manager import COOKIE_NAME_JWT_TOKEN
-from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity, DagDetails
+from airflow.api_fastapi.auth.managers.models.resource_details import (
+    ConnectionDetails,
+    DagAccessEntity,
+    DagDetails,
+    PoolDetails,
+    VariableDetails,
+)
 from airflow.api_fastapi.auth.managers.simple.simple_auth_manager import SimpleAuthManager
 from airflow.configuration import conf
 from airflow.models.dag import DagModel
@@ -27,6 +33,7 @@ from xtended.airflow_host.base import (
     SessionCredentials,
     User,
 )
+from xtended.airflow_host.entities import Resource
 from xtended.airflow_host.logins import LoginCache
 
 log = logging.getLogger(__name__)
@@ -74,8 +81,19 @@ class AuthManagerIdentity:
             user=user.native,
         )
 
-    def may_connect(self, user: User, method: Method) -> bool:
-        return bool(get_auth_manager().is_authorized_connection(method=cast(Any, method), user=user.native))
+    def may_use(self, user: User, method: Method, resource: Resource, name: str | None) -> bool:
+        manager = get_auth_manager()
+        who: Any = {"method": method, "user": user.native}
+        match resource:
+            case "variables":
+                variable = None if name is None else VariableDetails(key=name)
+                return manager.is_authorized_variable(**who, details=variable)
+            case "connections":
+                connection = None if name is None else ConnectionDetails(conn_id=name)
+                return manager.is_authorized_connection(**who, details=connection)
+            case "pools":
+                pool = None if name is None else PoolDetails(name=name)
+                return manager.is_authorized_pool(**who, details=pool)
 
     def may_some(self, user: User, method: Method, entity: str | None) -> bool:
         if self.may(user, method, entity, None):

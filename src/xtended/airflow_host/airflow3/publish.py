@@ -141,7 +141,14 @@ class DagTransaction:
 
 
 @contextmanager
+def database_session() -> Iterator[Session]:
+    """A session whose changes are committed together when the context ends, or not at all."""
+    with refusals_as_problems(), create_session(scoped=False) as session:
+        yield session
+
+
+@contextmanager
 def transaction(bundle_name: str) -> Iterator[DagTransaction]:
     """Changes that are committed together when the context ends, or not at all."""
-    with refusals_as_problems(), create_session(scoped=False) as session:
+    with database_session() as session:
         yield DagTransaction(session, bundle_name)
