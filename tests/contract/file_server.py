@@ -42,12 +42,13 @@ def running() -> Iterator[FileServer]:
         def do_GET(self) -> None:
             served.asked.append(self.path)
             page = served.pages.get(self.path.partition("?")[0], Page(b"no such page", 404))
+            body = page.body
             self.send_response(page.status)
             for key, value in page.headers.items():
                 self.send_header(key, value)
-            self.send_header("Content-Length", str(len(page.body)))
+            self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            self.wfile.write(page.body)
+            self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:
             """Quiet: the test says what it saw."""

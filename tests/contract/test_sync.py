@@ -16,7 +16,7 @@ from real_servers import MongoServer, S3Server
 
 from contract import dag_files
 from contract.checks import problem, silent_about, success
-from contract.file_server import FileServer
+from contract.file_server import FileServer, Page
 from contract.server import Server, unchanged
 
 Sync = Callable[..., httpx.Response]
@@ -429,13 +429,13 @@ def test_a_background_sync_can_be_cancelled(
     s3_sync: Sync, bucket: str, server: Server, file_server: FileServer
 ) -> None:
     (server.dags / "old.py").write_bytes(b"X = 1\n")
-    # A bucket whose listing never ends.
-    page = (
-        "<ListBucketResult><IsTruncated>true</IsTruncated><NextContinuationToken>{n}</NextContinuationToken>"
-        "<Contents><Key>{n}.py</Key><Size>1</Size><ETag>e</ETag></Contents></ListBucketResult>"
-    )
     numbers = iter(range(10**6))
-    file_server.pages[f"/{bucket}"] = Endless(lambda: page.format(n=next(numbers)).encode())
+
+    def never_ending() -> bytes:
+        number = next(numbers)
+        return listing({f"{number}.py": 1}, next_token=str(number))
+
+    file_server.pages[f"/{bucket}"] = Made(never_ending)
     with unchanged(server):
         begun = s3_sync(background="y", s3_endpoint_url=file_server.url)
         identity = begun.json()["operation"]["id"]
@@ -444,9 +444,55 @@ def test_a_background_sync_can_be_cancelled(
     assert ended["state"] == "cancelled"
 
 
+def test_an_object_of_five_gigabytes_is_refused_unread(
+    s3_sync: Sync, bucket: str, server: Server, file_server: FileServer
+) -> None:
+    file_server.pages[f"/{bucket}"] = Page(listing({"huge.py": 5 * 1024**3, "small.py": 1}))
+    with unchanged(server):
+        body = problem(s3_sync(s3_endpoint_url=file_server.url), 422, "source-files-invalid")
+    assert "huge.py" in [error["file"] for error in body["import_errors"]]
+    assert not [path for path in file_server.asked if "huge.py" in path]
+
+
+def test_a_server_that_dies_while_it_is_read_changes_nothing(
+    s3_sync: Sync, bucket: str, server: Server, file_server: FileServer
+) -> None:
+    (server.dags / "old.py").write_bytes(b"X = 1\n")
+
+    def die() -> bytes:
+        raise ConnectionAbortedError
+
+    file_server.pages[f"/{bucket}"] = Page(listing({"a.py": 6, "b.py": 6}))
+    file_server.pages[f"/{bucket}/a.py"] = Page(b"X = 2\n")
+    file_server.pages[f"/{bucket}/b.py"] = Made(die)
+    with unchanged(server):
+        problem(s3_sync(s3_endpoint_url=file_server.url), 502, "source-failed")
+        problem(s3_sync(s3_endpoint_url=file_server.url, on_error="skip"), 502, "source-failed")
+
+
+def test_a_page_that_is_no_listing_empties_no_folder(
+    s3_sync: Sync, bucket: str, server: Server, file_server: FileServer
+) -> None:
+    (server.dags / "old.py").write_bytes(b"X = 1\n")
+    file_server.pages[f"/{bucket}"] = Page(b"<html><body>Please log in</body></html>")
+    with unchanged(server):
+        problem(s3_sync(s3_endpoint_url=file_server.url, allow_empty="y"), 502, "source-failed")
+
+
+def listing(sizes: Mapping[str, int], next_token: str = "") -> bytes:
+    """What S3 answers to a listing, for what rclone can't be brought to."""
+    rows = "".join(
+        f"<Contents><Key>{key}</Key><Size>{size}</Size><ETag>e</ETag></Contents>"
+        for key, size in sizes.items()
+    )
+    more = f"<NextContinuationToken>{next_token}</NextContinuationToken>" if next_token else ""
+    truncated = f"<IsTruncated>{str(bool(next_token)).lower()}</IsTruncated>"
+    return f"<ListBucketResult>{truncated}{more}{rows}</ListBucketResult>".encode()
+
+
 @dataclass(frozen=True)
-class Endless:
-    """A page of the file server that is another one each time."""
+class Made:
+    """A page of the file server that is made each time it is asked for."""
 
     make: Callable[[], bytes]
     status: int = 200
