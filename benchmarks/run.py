@@ -21,6 +21,7 @@ import history
 import latency
 import psutil
 import reparse
+import syncs
 from measures import Row, table
 from server import CLONE, running
 
@@ -28,6 +29,7 @@ DOCUMENT = CLONE / "docs" / "benchmarks.md"
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 DEPLOYS = 100
 REQUESTS = 200
+SYNC_FILES = 1000
 CHANGES = 50
 
 
@@ -55,7 +57,7 @@ def say(text: str) -> None:
     print(text, flush=True)
 
 
-def measure(deploy_rounds: int, scratch: Path) -> list[Row]:
+def measure(deploy_rounds: int, sync_files: int, scratch: Path) -> list[Row]:
     rows: list[Row] = []
     for files in (1, 1000):
         say(f"Starting Airflow with {files} DAG file{'s' * (files > 1)}")
@@ -68,6 +70,10 @@ def measure(deploy_rounds: int, scratch: Path) -> list[Row]:
                 rows += [row for clients in (1, 4) for row in latency.measure(airflow, clients, REQUESTS)]
             else:
                 rows.append(reparse.measure(airflow, files))
+    say(f"Syncing {sync_files:,} files")
+    home = scratch / "syncs"
+    with running(home, syncs.settings()) as airflow:
+        rows += syncs.measure(airflow, sync_files, scratch / "sources")
     say("Changing folders of several sizes")
     rows += history.measure(scratch / "history", CHANGES)
     say("Starting the api-server with and without the extension")
@@ -86,13 +92,16 @@ def main() -> None:
     parser.add_argument(
         "--deploys", type=int, default=DEPLOYS, help="deploys per way and folder (%(default)s)"
     )
+    parser.add_argument(
+        "--sync-files", type=int, default=SYNC_FILES, help="files in the synced bucket (%(default)s)"
+    )
     options = parser.parse_args()
     # So that what was started is stopped, whoever ends this.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("Stopped."))
     if version("apache-airflow").startswith("2."):
         sys.exit("The benchmarks measure Airflow 3 so far.")
     with tempfile.TemporaryDirectory(prefix="xtended-bench-") as scratch:
-        rows = measure(options.deploys, Path(scratch))
+        rows = measure(options.deploys, options.sync_files, Path(scratch))
     about = f"{datetime.now(UTC):%Y-%m-%d}; {machine()}; {versions()}; {options.deploys} deploys each."
     write(f"{about}\n\n{table(rows)}")
     say(f"\n{about}\n\n{table(rows)}")

@@ -38,7 +38,7 @@ class Client:
 
     def __init__(self, url: str, authorization: str) -> None:
         address = urlsplit(url)
-        self._connection = HTTPConnection(address.hostname or "", address.port, timeout=120)
+        self._connection = HTTPConnection(address.hostname or "", address.port, timeout=600)
         self._headers = {"Authorization": authorization}
 
     def ask(self, method: str, path: str, body: bytes | None = None, content_type: str = "") -> Answer:
@@ -55,15 +55,19 @@ class Client:
 
     def deploy(self, name: str, code: str, **options: str) -> Answer:
         """POST deploy_dag with a file and its options."""
+        file = (f'name="dag_file"; filename="{name}"\r\nContent-Type: text/x-python', code)
+        return self.form(f"{XTENDED}/deploy_dag", options, file)
+
+    def form(self, path: str, fields: Mapping[str, str], *files: tuple[str, str]) -> Answer:
+        """POST a form: fields, and files as (the head of their part, their text)."""
         boundary = uuid.uuid4().hex
-        parts = [(f'name="{key}"', value) for key, value in options.items()]
-        parts.append((f'name="dag_file"; filename="{name}"\r\nContent-Type: text/x-python', code))
+        parts = [*((f'name="{key}"', value) for key, value in fields.items()), *files]
         form = "".join(
             f"--{boundary}\r\nContent-Disposition: form-data; {head}\r\n\r\n{value}\r\n"
             for head, value in parts
         )
         body = f"{form}--{boundary}--\r\n".encode()
-        return self.ask("POST", f"{XTENDED}/deploy_dag", body, f"multipart/form-data; boundary={boundary}")
+        return self.ask("POST", path, body, f"multipart/form-data; boundary={boundary}")
 
     def trigger(self, dag_id: str) -> Answer:
         return self.post_json(f"/api/v2/dags/{dag_id}/dagRuns", {"logical_date": None})
@@ -106,7 +110,7 @@ def clean_environment(home: Path) -> dict[str, str]:
 
 
 @contextmanager
-def running(home: Path) -> Iterator[Airflow]:
+def running(home: Path, settings: Mapping[str, str] | None = None) -> Iterator[Airflow]:
     """All of Airflow, as `make run` starts it, on a free port; `home`/dags may hold files already.
 
     One setting differs from `make run`: a file that did not change is parsed again after an hour rather than
@@ -118,6 +122,7 @@ def running(home: Path) -> Iterator[Airflow]:
         **clean_environment(home),
         "ADMIN_PASSWORD": password,
         "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",
+        **(settings or {}),
     }
     command = [sys.executable, str(CLONE / "scripts" / "run.py"), "--port", "0", "--ready-file", str(ready)]
     log = home / "run.log"

@@ -20,7 +20,7 @@ def test_one_that_ends_keeps_its_result(tmp_path: Path) -> None:
     with running.ending():
         running.tell("listed", 3)
         assert operations.show(running.id)["state"] == "running"
-        assert operations.show(running.id)["counts"] == {"listed": 3}
+        assert operations.show(running.id)["counts"] == {"listed": 3, "fetched": 0, "parsed": 0, "applied": 0}
         running.succeed({"status": "success"})
     shown = operations.show(running.id)
     assert (shown["state"], shown["result"]) == ("succeeded", {"status": "success"})

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from xtended.problems import NotFound, Problem, Unavailable
-from xtended.progress import APPLIED
+from xtended.progress import APPLIED, STAGES
 
 KEPT_SECONDS = 24 * 3600
 MOST_RUNNING = 16
@@ -107,7 +107,7 @@ class Running:
             "started": _now(),
             "ended": None,
             "stage": None,
-            "counts": {},
+            "counts": dict.fromkeys(STAGES, 0),
             "result": None,
             "problem": None,
         }

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 Watch = Callable[[str, int], None]
-"""Is told of a stage (listed, fetched, parsed, applied), and of how many files are through it. What it raises
+"""Is told of one of STAGES, and of how many files are through it. What it raises
 before files are applied ends the request, and nothing is changed."""
 
-APPLIED = "applied"
+STAGES = ("listed", "fetched", "parsed", "applied")
+APPLIED = STAGES[-1]
 _EVERY = 100
 
 
