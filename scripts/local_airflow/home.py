@@ -28,6 +28,7 @@ _DEFAULTS: dict[str, dict[tuple[str, str], str]] = {
         ("core", "simple_auth_manager_users"): ",".join(f"{name}:{name}" for name in USERS),
         ("api", "host"): "127.0.0.1",
         ("usage_data_collection", "enabled"): "False",
+        ("xtended_api", "allow_task_execution"): "True",
     },
     "airflow2": {
         ("core", "executor"): "SequentialExecutor",
@@ -38,6 +39,7 @@ _DEFAULTS: dict[str, dict[tuple[str, str], str]] = {
         ("webserver", "web_server_host"): "127.0.0.1",
         ("webserver", "workers"): "2",
         ("usage_data_collection", "enabled"): "False",
+        ("xtended_api", "allow_task_execution"): "True",
     },
 }
 _SECRETS = {

@@ -37,13 +37,16 @@ LINES = "application/x-ndjson"
 
 @dataclass(frozen=True)
 class Lines:
-    """A body that is sent as it comes: one JSON object a line."""
+    """A body that is sent as it comes: one JSON object a line.
 
-    objects: Iterator[Mapping[str, Any]]
+    None is sent as an empty line, which says nothing, but fails where nobody listens any more.
+    """
+
+    objects: Iterator[Mapping[str, Any] | None]
 
     def encoded(self) -> Iterator[bytes]:
         for line in self.objects:
-            yield json.dumps(line).encode() + b"\n"
+            yield b"\n" if line is None else json.dumps(line).encode() + b"\n"
 
 
 @dataclass(frozen=True)

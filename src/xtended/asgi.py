@@ -252,8 +252,11 @@ def _on_bad_form(_: ConnexionRequest, error: Exception) -> ConnexionResponse:
     return _response(problem_answer(BadRequest(f"The form can't be read: {message}"), {}))
 
 
-def _on_bad_text(_: ConnexionRequest, error: Exception) -> ConnexionResponse:
-    return _response(problem_answer(BadRequest("The request's body is not UTF-8."), {}))
+def _on_bad_text(request: ConnexionRequest, error: Exception) -> ConnexionResponse:
+    """A JSON body in another encoding than it says, in one that nobody knows, or nested without end."""
+    if isinstance(error, KeyError | IndexError):
+        return _on_error(request, error)
+    return _response(problem_answer(BadRequest("The request's body can't be read as JSON."), {}))
 
 
 def _on_error(_: ConnexionRequest, error: Exception) -> ConnexionResponse:
@@ -267,5 +270,7 @@ _ERROR_HANDLERS: Mapping[type[Exception], Callable[[ConnexionRequest, Exception]
     HTTPException: _on_refusal,
     MultiPartException: _on_bad_form,
     UnicodeDecodeError: _on_bad_text,
+    LookupError: _on_bad_text,
+    RecursionError: _on_bad_text,
     Exception: _on_error,
 }

@@ -13,7 +13,15 @@ from xtended.airflow_host.base import AuditEntry
 from xtended.airflow_host.runs import FAILED, FINISHED, Instance, Run, RunChanges, RunReader
 from xtended.api import Call
 from xtended.clearing import with_setups
-from xtended.naming_runs import RunRef, TaskRef, instances_of, named_run, parse_date, runnable_dag
+from xtended.naming_runs import (
+    RunRef,
+    TaskRef,
+    instances_of,
+    known_dag,
+    named_run,
+    parse_date,
+    runnable_dag,
+)
 from xtended.problems import BadRequest, Conflict, Forbidden, Problem
 from xtended.running import KILLABLE, instances_to_restart, with_downstream
 
@@ -67,12 +75,13 @@ class Outcome:
 
 
 def find_items(call: Call, wanted: Filter) -> list[Item]:
-    """An item for each run that the filter finds. Raises Forbidden, BadRequest (dates, too many runs)."""
+    """An item for each run that the filter finds. Raises Forbidden, NotFound (a DAG), BadRequest (dates, too many)."""
     require_dags(call.services.host.identity, call.rule, call.user, wanted.dag_ids)
     start, end = parse_date(wanted.start_date), parse_date(wanted.end_date)
     found: list[Item] = []
     with call.services.host.runs.read() as reader:
         for dag_id in dict.fromkeys(wanted.dag_ids):
+            known_dag(reader, dag_id)
             runs = reader.runs(dag_id, start, end, wanted.states, LIMIT + 1 - len(found))
             found.extend(Item(wanted.action, dag_id, run.run_id, wanted.task_id) for run in runs)
             if len(found) > LIMIT:
@@ -253,10 +262,10 @@ def mark_success(changes: RunChanges, run: Run, chosen: Sequence[Instance]) -> N
     changes.set_state(run, chosen, "success")
     if not chosen:
         return
-    marked = {instance.native for instance in chosen}
+    marked = {(instance.task_id, instance.map_index) for instance in chosen}
     behind = [
         instance
         for instance in with_downstream(changes, run, chosen)
-        if instance.native not in marked and instance.state in FAILED
+        if (instance.task_id, instance.map_index) not in marked and instance.state in FAILED
     ]
     changes.clear(run, behind)

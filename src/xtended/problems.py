@@ -7,6 +7,7 @@
     +-- Unauthenticated 401
     +-- Forbidden 403
     |   +-- OutboundRefused
+    |   +-- ExecutionOff
     +-- NotFound 404
     +-- MethodNotAllowed 405
     +-- Conflict 409
@@ -23,6 +24,7 @@
     +-- DagInvalid 422
     +-- ChecksumMismatch 422
     +-- EntriesInvalid 422
+    +-- RenderFailed 422
     +-- SourceFailed 502
     |   +-- SourceDenied
     |   +-- SourceMissing
@@ -33,6 +35,7 @@
     |   +-- FolderBusy
     |   +-- Misconfigured
     +-- ParseTimeout 504
+    +-- ExecutionTimeout 504
 
 A message says what is wrong, with which value, and what to do about it. It never holds a traceback, an
 absolute path of the server or a secret: what goes into a Problem goes to the client.
@@ -94,6 +97,10 @@ class Forbidden(Problem):
 
 class OutboundRefused(Forbidden):
     kind, title = "outbound-refused", "Outbound address not allowed"
+
+
+class ExecutionOff(Forbidden):
+    kind, title = "task-execution-off", "Executing tasks is turned off"
 
 
 class NotFound(Problem):
@@ -170,6 +177,10 @@ class EntriesInvalid(Problem):
     status, kind, title = 422, "source-files-invalid", "Files of the source can't be taken"
 
 
+class RenderFailed(Problem):
+    status, kind, title = 422, "render-failed", "Templates could not be rendered"
+
+
 class SourceFailed(Problem):
     """`source_code` is the other end's own code of the error, where it gave one."""
 
@@ -210,3 +221,7 @@ class Misconfigured(Unavailable):
 
 class ParseTimeout(Problem):
     status, kind, title = 504, "parse-timeout", "Parsing ran past its time"
+
+
+class ExecutionTimeout(Problem):
+    status, kind, title = 504, "execution-timeout", "Execution ran past its time"

@@ -146,6 +146,16 @@ class Settings:
     auth_cache_seconds: float = _option(
         60.0, _seconds, "Seconds that a correct basic login is remembered by a keyed hash; 0: never."
     )
+    allow_task_execution: bool = _option(
+        False,
+        parse_boolean,
+        "Whether `test`, `run` and, for tasks that have not run yet, `render` may execute DAG code.",
+    )
+    task_timeout: float = _option(
+        100.0,
+        _positive_seconds,
+        "Seconds that the process of a `test` or `render` may take; then it is ended.",
+    )
     lock_timeout: float = _option(
         10.0, _positive_seconds, "Seconds to wait for another change of the DAG folder; longer is a 503."
     )

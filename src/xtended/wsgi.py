@@ -174,12 +174,23 @@ class _Body(RequestBodyValidator):
 
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
         if all_json(self.consumes):
-            checked_json: Callable[..., Any] = super().__call__(function)
-            return checked_json
+            return self._nested_with_measure(super().__call__(function))
 
         @functools.wraps(function)
         def checked(connexion_request: Any) -> Any:
             self._check(connexion_request)
+            return function(connexion_request)
+
+        return checked
+
+    @staticmethod
+    def _nested_with_measure(function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def checked(connexion_request: Any) -> Any:
+            try:
+                _ = connexion_request.json
+            except RecursionError:
+                raise BadRequestProblem(detail="The request's body is nested too deeply.") from None
             return function(connexion_request)
 
         return checked

@@ -28,6 +28,7 @@ SETTINGS = {
     "PARSE_MEMORY_MB": "300",
     "OUTBOUND_ALLOW": "127.0.0.1/32",
     "OUTBOUND_TIMEOUT": "5",
+    "ALLOW_TASK_EXECUTION": "False",
     "PURGE_KEEP": "kept/*.txt, keep_me.py",
 }
 

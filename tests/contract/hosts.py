@@ -52,6 +52,8 @@ class Airflow(Protocol):
     variable_default: str
     """Name of the argument of `Variable.get` that is answered where there is no such Variable."""
     hook_import: str
+    keeps_backfills: bool
+    """Whether Airflow has a record of backfills, so that one can take over a run that there is."""
     keeps_parse_times: bool
     """Whether the database says how long a file's last parse took."""
     newer_rules: Sequence[str]
@@ -119,6 +121,7 @@ class Airflow3:
     variable_import = "from airflow.sdk import Variable"
     variable_default = "default"
     hook_import = "from airflow.sdk.bases.hook import BaseHook"
+    keeps_backfills = True
     keeps_parse_times = True
     newer_rules: Sequence[str] = ("all_done_min_one_success",)
     run_settings: Mapping[str, str] = {"AIRFLOW__API__WORKERS": "1"}
@@ -224,6 +227,7 @@ class Airflow2:
     variable_import = "from airflow.models import Variable"
     variable_default = "default_var"
     hook_import = "from airflow.hooks.base import BaseHook"
+    keeps_backfills = False
     keeps_parse_times = False
     newer_rules: Sequence[str] = ()
     # Airflow 2 keeps SQLite for one task at a time, but for this switch of its own tests.

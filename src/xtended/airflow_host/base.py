@@ -318,6 +318,10 @@ class Host(Protocol):
         """`module:attribute` of the `dagparse.supervisor.Backend` that parses this host's DAG files."""
         ...
 
+    def task_program(self) -> str:
+        """The module that carries out a `task_orders.TaskOrder` when it is run as a program."""
+        ...
+
     def transaction(self) -> AbstractContextManager[Transaction]: ...
 
     def carried(self, work: Callable[[], None]) -> Callable[[], None]:

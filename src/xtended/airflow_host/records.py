@@ -24,6 +24,9 @@ log = logging.getLogger(__name__)
 CHUNK = 500
 """Values in one statement: databases limit them, and SQLite's limit is the lowest."""
 
+MOST_BACKFILL_RUNS = 1000
+"""Runs that one request may create: they appear in one transaction, which nothing else can write beside."""
+
 
 def chunks(values: Sequence[X]) -> Iterator[Sequence[X]]:
     """The values in parts that one statement takes."""

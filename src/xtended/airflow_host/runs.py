@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from xtended.airflow_host.backfills import Backfill, BackfillRun, NewBackfill
 from xtended.airflow_host.shapes import DagShape
 
 if TYPE_CHECKING:
@@ -77,6 +78,19 @@ class NewRun:
     ends: Mapping[str, tuple[str, str | None]] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Ignored:
+    """Dependencies of a task instance to look away from, named as Airflow's `DepContext` names them."""
+
+    all_deps: bool = False
+    task_deps: bool = False
+    depends_on_past: bool = False
+    ti_state: bool = False
+
+
+NOTHING = Ignored()
+
+
 class RunReader(Protocol):
     """Runs and task instances as one database session sees them."""
 
@@ -100,8 +114,22 @@ class RunReader(Protocol):
         """
         ...
 
-    def unmet(self, run: Run, instances: Sequence[Instance]) -> list[tuple[Instance, str, str]]:
+    def unmet(
+        self, run: Run, instances: Sequence[Instance], ignoring: Ignored = NOTHING
+    ) -> list[tuple[Instance, str, str]]:
         """What keeps each of these from being queued: the name of Airflow's dependency, and why it is unmet."""
+        ...
+
+    def rendered(self, run: Run, task_id: str) -> Mapping[int, Mapping[str, Any]]:
+        """The templated fields of a task's instances as Airflow kept them, by map index, secrets masked."""
+        ...
+
+    def planned_runs(self, new: NewBackfill) -> list[BackfillRun]:
+        """What this backfill would do. Raises BadRequest (dates, conf), Conflict (the DAG can't), NotFound."""
+        ...
+
+    def backfill(self, dag_id: str, backfill_id: str | None) -> Backfill | None:
+        """One backfill of the DAG, or its latest where `backfill_id` is None."""
         ...
 
     def shape(self, dag_id: str, run: Run | None = None) -> DagShape | None:
@@ -139,6 +167,25 @@ class RunChanges(RunReader, Protocol):
 
     def create(self, new: NewRun) -> Run:
         """A queued run with all its task instances. Raises BadRequest (conf, ids), Conflict (it exists)."""
+        ...
+
+    def delete(self, run: Run) -> None:
+        """Take the run and all that belongs to it away; nothing happens where it is gone."""
+        ...
+
+    def queue(self, run: Run, instance: Instance, pool: str | None) -> None:
+        """Have the scheduler hand this one to its executor next, in a run that goes on; `pool` is where it runs.
+
+        Raises NotFound where there is no such pool.
+        """
+        ...
+
+    def create_backfill(self, new: NewBackfill) -> Backfill:
+        """All its runs. Raises what `planned_runs` raises, and Conflict where the DAG has one already."""
+        ...
+
+    def cancel_backfill(self, backfill: Backfill) -> None:
+        """Fail its runs that have not started, and end it."""
         ...
 
     def set_paused(self, dag_id: str, *, paused: bool) -> None: ...

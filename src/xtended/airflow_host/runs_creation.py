@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
@@ -18,6 +18,9 @@ from sqlalchemy.orm import Session
 from xtended.airflow_host.records import CHUNK
 from xtended.airflow_host.runs import NewRun
 from xtended.problems import BadRequest, Conflict
+
+# End states and notes, by task, as `NewRun` has them.
+Ends = Mapping[str, tuple[str, str | None]]
 
 
 def refuse_existing(session: Session, new: NewRun, logical_date: Any) -> None:
@@ -46,21 +49,21 @@ def creation_refusals(new: NewRun) -> Iterator[None]:
         raise Conflict(str(error)) from None
 
 
-def end_tasks(session: Session, run: DagRun, new: NewRun, now: datetime) -> dict[str, str]:
-    """End the tasks of `new.ends` in this new run. Answers the notes to leave, by task."""
+def end_tasks(session: Session, dag_id: str, run_id: str, ends: Ends, now: datetime) -> dict[str, str]:
+    """Give these tasks of a new run their end states. Answers the notes to leave, by task."""
     by_state: dict[str, list[str]] = defaultdict(list)
-    for task_id, (state, _) in new.ends.items():
+    for task_id, (state, _) in ends.items():
         by_state[state].append(task_id)
     for state, task_ids in by_state.items():
         for start in range(0, len(task_ids), CHUNK):
             session.execute(
                 update(TaskInstance)
                 .where(
-                    TaskInstance.dag_id == run.dag_id,
-                    TaskInstance.run_id == run.run_id,
+                    TaskInstance.dag_id == dag_id,
+                    TaskInstance.run_id == run_id,
                     TaskInstance.task_id.in_(task_ids[start : start + CHUNK]),
                 )
                 .values(state=state, start_date=now, end_date=now, duration=0)
                 .execution_options(synchronize_session=False)
             )
-    return {task_id: note for task_id, (_, note) in new.ends.items() if note}
+    return {task_id: note for task_id, (_, note) in ends.items() if note}

@@ -10,19 +10,22 @@ from typing import Any, Protocol, TypeVar
 import psutil
 from airflow.models.dag import DagModel
 from airflow.models.dagrun import DagRun
+from airflow.models.renderedtifields import RenderedTaskInstanceFields
 from airflow.models.taskinstance import TaskInstance
 from airflow.ti_deps.dep_context import DepContext
 from airflow.ti_deps.dependencies_deps import SCHEDULER_QUEUED_DEPS
 from airflow.utils.net import get_hostname
 from airflow.utils.retries import run_with_db_retries
-from airflow.utils.state import DagRunState
+from airflow.utils.state import DagRunState, TaskInstanceState
 from sqlalchemy import bindparam, or_, select, update
 from sqlalchemy.engine import Row
 from sqlalchemy.orm import Session
 
+from xtended.airflow_host.backfills import Backfill, BackfillRun, NewBackfill
 from xtended.airflow_host.base import AuditEntry
+from xtended.airflow_host.pools import require_pool
 from xtended.airflow_host.records import CHUNK, refusals_as_problems, write_audit
-from xtended.airflow_host.runs import DagRecord, Instance, NewRun, Run, RunChanges
+from xtended.airflow_host.runs import NOTHING, DagRecord, Ignored, Instance, NewRun, Run, RunChanges
 from xtended.airflow_host.runs_shapes import shape_of
 from xtended.airflow_host.runs_tries import one_instance, which
 from xtended.airflow_host.shapes import DagShape
@@ -62,6 +65,14 @@ class RunTables(Protocol):
     def create(self, session: Session, dag: Any, new: NewRun) -> int:
         """`RunChanges.create`; answers the run's key. `dag` may be None."""
         ...
+
+    def planned_runs(self, session: Session, dag: Any, new: NewBackfill) -> list[BackfillRun]: ...
+
+    def backfill(self, session: Session, dag_id: str, backfill_id: str | None) -> Backfill | None: ...
+
+    def create_backfill(self, session: Session, dag: Any, new: NewBackfill) -> Backfill: ...
+
+    def cancel_backfill(self, session: Session, backfill: Backfill) -> None: ...
 
     def set_paused(self, session: Session, dag_id: str, *, paused: bool) -> None: ...
 
@@ -133,7 +144,9 @@ class SessionRuns:
             query = query.where(DagRun.state.in_(sorted(states)))
         return [_run(row) for row in self.session.execute(query)]
 
-    def unmet(self, run: Run, instances: Sequence[Instance]) -> list[tuple[Instance, str, str]]:
+    def unmet(
+        self, run: Run, instances: Sequence[Instance], ignoring: Ignored = NOTHING
+    ) -> list[tuple[Instance, str, str]]:
         row = self._row(run)
         dag = self.tables.dag(self.session, run.dag_id, row)
         row.dag = dag
@@ -144,10 +157,30 @@ class SessionRuns:
             query = select(TaskInstance).where(one_instance(run.dag_id, run.run_id))
             task_instance = self.session.scalars(query, which(instance)).one()
             task_instance.task = dag.get_task(instance.task_id)
-            context = DepContext(deps=SCHEDULER_QUEUED_DEPS)
+            context = DepContext(
+                deps=SCHEDULER_QUEUED_DEPS,
+                ignore_all_deps=ignoring.all_deps,
+                ignore_task_deps=ignoring.task_deps,
+                ignore_depends_on_past=ignoring.depends_on_past,
+                ignore_ti_state=ignoring.ti_state,
+            )
             for dep in task_instance.get_failed_dep_statuses(dep_context=context, session=self.session):
                 found.append((instance, dep.dep_name, dep.reason))
         return found
+
+    def rendered(self, run: Run, task_id: str) -> Mapping[int, Mapping[str, Any]]:
+        kept = RenderedTaskInstanceFields
+        query = select(kept.map_index, kept.rendered_fields).where(
+            kept.dag_id == run.dag_id, kept.run_id == run.run_id, kept.task_id == task_id
+        )
+        return {row.map_index: row.rendered_fields for row in self.session.execute(query)}
+
+    def planned_runs(self, new: NewBackfill) -> list[BackfillRun]:
+        dag = self.tables.dag(self.session, new.dag_id, None)
+        return self.tables.planned_runs(self.session, dag, new)
+
+    def backfill(self, dag_id: str, backfill_id: str | None) -> Backfill | None:
+        return self.tables.backfill(self.session, dag_id, backfill_id)
 
     def shape(self, dag_id: str, run: Run | None = None) -> DagShape | None:
         row = None if run is None else self._row(run)
@@ -184,7 +217,8 @@ class SessionRuns:
 
     def _row(self, run: Run) -> DagRun:
         query = select(DagRun).where(DagRun.id == run.native)
-        return self.session.scalars(query.execution_options(populate_existing=True)).one()
+        row: DagRun = self.session.scalars(query.execution_options(populate_existing=True)).one()
+        return row
 
     def _runs(self) -> Any:
         return select(
@@ -239,6 +273,29 @@ class ChangingRuns(SessionRuns):
     def create(self, new: NewRun) -> Run:
         dag = self.tables.dag(self.session, new.dag_id, None)
         return self._by_key(self.tables.create(self.session, dag, new))
+
+    def delete(self, run: Run) -> None:
+        row = self.session.get(DagRun, run.native)
+        if row is not None:
+            self.session.delete(row)
+
+    def queue(self, run: Run, instance: Instance, pool: str | None) -> None:
+        if pool is not None:
+            require_pool(self.session, pool)
+        self._row(run).set_state(DagRunState.RUNNING)
+        self.session.flush()
+        values: dict[str, Any] = {"state": TaskInstanceState.SCHEDULED.value}
+        if pool is not None:
+            values["pool"] = pool
+        waiting = update(TaskInstance.__table__).where(one_instance(run.dag_id, run.run_id)).values(**values)
+        self.session.execute(waiting, which(instance))
+
+    def create_backfill(self, new: NewBackfill) -> Backfill:
+        dag = self.tables.dag(self.session, new.dag_id, None)
+        return self.tables.create_backfill(self.session, dag, new)
+
+    def cancel_backfill(self, backfill: Backfill) -> None:
+        self.tables.cancel_backfill(self.session, backfill)
 
     def set_paused(self, dag_id: str, *, paused: bool) -> None:
         self.tables.set_paused(self.session, dag_id, paused=paused)

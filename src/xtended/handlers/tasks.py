@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from xtended import clearing, looking, running
+from xtended import clearing, executing, looking, running
 from xtended.airflow_host.runs import Instance, Run
 from xtended.api import Call
 from xtended.clearing import Clearing
@@ -157,6 +157,38 @@ def clear(
         "clear_task_count": len(cleared),
         "tasks": [{"run_id": run.run_id, **_state(instance)} for run, instance in cleared],
     }
+
+
+def render(
+    call: Call,
+    dag_id: str,
+    task_id: str,
+    run_id: str | None = None,
+    execution_date: str | None = None,
+    map_index: int | None = None,
+    subdir: str | None = None,
+) -> Mapping[str, Any]:
+    del subdir  # of the older command line; nothing here depends on it
+    ref, task = RunRef(dag_id, run_id, execution_date), TaskRef(task_id, map_index)
+    run, found = executing.rendered(call, ref, task)
+    return {
+        "status": "success",
+        "message": "\n".join(line for _, _, fields in found for line in _properties(fields)),
+        "run_id": run.run_id,
+        "instances": [
+            {"map_index": instance.map_index, "from_try": kept, "fields": fields}
+            for instance, kept, fields in found
+        ],
+    }
+
+
+def _properties(fields: Mapping[str, Any]) -> Iterator[str]:
+    """As the older command line printed them."""
+    for name, value in fields.items():
+        yield from (_RULE, f"# property: {name}", _RULE, str(value), "")
+
+
+_RULE = "# " + "-" * 58
 
 
 def task_failed_deps(

@@ -128,13 +128,47 @@ with DAG("patient", schedule=None):
 with DAG("deferred", schedule=None):
     DateTimeSensorAsync(task_id="sleeper", target_time="2100-01-01T00:00:00+00:00") >> step("later")
 
+with DAG("asked", schedule=None):
+    try:
+        from airflow.providers.standard.operators.hitl import ApprovalOperator
+    except Exception:  # noqa: BLE001 - Airflow 2 has nothing that asks people
+        question = DateTimeSensorAsync(task_id="question", target_time="2100-01-01T00:00:00+00:00")
+    else:
+        question = ApprovalOperator(task_id="question", subject="Go on?")
+    question >> step("answered")
+
 with DAG("torn", schedule=None):
     up = step("up").as_setup()
     down = step("down").as_teardown(setups=up)
     up >> step("inside") >> down
 
+with DAG("daily", schedule="@daily", start_date=datetime(2015, 1, 1, tzinfo=UTC), catchup=False):
+    step("one") >> step("two") >> step("three")
+
+with DAG("tried", schedule=None, params={"word": "plain"}):
+    BashOperator(
+        task_id="hello",
+        bash_command='echo "hello {{ ds }} {{ params.word }}"',
+        env={"MY_PASSWORD": "{{ 'hunt' ~ 'er2' }}"},
+        append_env=True,
+    )
+    BashOperator(task_id="fails", bash_command="echo going wrong; exit 3")
+    BashOperator(task_id="slow", bash_command='echo $$ > "$XTENDED_TEST_MARKS/slow"; echo begun; sleep 300')
+    BashOperator(task_id="bad_template", bash_command="{{ nothing_of.the_kind }}")
+    step("never")
+
 with DAG("test_dag", schedule=None):
     step("test_task") >> step("next_task")
+
+with DAG("dag_test", schedule=None):
+    for number in ("", "_2", "_3", "_4", "_5", "_6"):
+        step(f"task_test{number}")
+
+with DAG("test_id", schedule=None):
+    step("only")
+
+with DAG("value", schedule=None):
+    step("value")
 
 with DAG("bounded", schedule=None):
     step("retired", end_date=datetime(2020, 1, 1, tzinfo=UTC))

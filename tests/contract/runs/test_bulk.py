@@ -147,10 +147,16 @@ def test_bad_requests_change_nothing(control: Control) -> None:
         [],
     ):
         problem(control.api.post("/runs/bulk", json=body), 400, "bad-request")
+    unknown = {"action": "skip", "filter": {"dag_ids": ["chain", "no_such_dag"]}}
+    assert (
+        "'no_such_dag'" in problem(control.api.post("/runs/bulk", json=unknown), 404, "not-found")["detail"]
+    )
     headers = {"Content-Type": "application/json"}
-    for content in (b"{", b"\xff\xfe"):
+    for content in (b"{", b"\xff\xfe", b"[" * 100_000):
         answer = control.api.post("/runs/bulk", content=content, headers=headers)
         problem(answer, 400, "bad-request")
+    headers = {"Content-Type": "application/json; charset=nonsense"}
+    assert control.api.post("/runs/bulk", content=b"{}", headers=headers).status_code == 400
     assert control.api.post("/runs/bulk", data={"action": "skip"}).status_code == 415
     problem(control.server.client("viewer").post("/runs/bulk", json={"items": [item]}), 403, "forbidden")
     assert set(control.states("chain", run_id).values()) == {"success", "failed", "upstream_failed"}

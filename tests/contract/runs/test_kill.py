@@ -72,3 +72,15 @@ def test_finished_tasks_keep_their_state(control: Control) -> None:
     assert control.finished("chain", "kill5") == "success"
     assert _kill(control, "chain", "kill5") == {}
     assert set(control.states("chain", "kill5").values()) == {"success"}
+
+
+def test_a_task_that_waits_for_somebodys_answer_is_ended(control: Control) -> None:
+    control.trigger("asked", "kill9")
+    until(
+        lambda: control.states("asked", "kill9")["question"],
+        lambda state: state in ("awaiting_input", "deferred"),
+        lambda: control.states("asked", "kill9"),
+    )
+    assert _kill(control, "asked", "kill9")["question"] in ("awaiting_input", "deferred")
+    assert control.finished("asked", "kill9") == "failed"
+    assert control.marks("kill9") == []

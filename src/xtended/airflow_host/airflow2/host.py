@@ -52,6 +52,9 @@ class Airflow2Host(Installation):
     def parse_backend(self) -> str:
         return "xtended.airflow_host.airflow2.parsing:FileProcess"
 
+    def task_program(self) -> str:
+        return "xtended.airflow_host.airflow2.task_process"
+
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
         with writing() as session:

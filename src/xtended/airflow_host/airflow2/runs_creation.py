@@ -14,7 +14,7 @@ from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from xtended.airflow_host.runs import NewRun
-from xtended.airflow_host.runs_creation import creation_refusals, end_tasks, refuse_existing
+from xtended.airflow_host.runs_creation import Ends, creation_refusals, end_tasks, refuse_existing
 from xtended.problems import BadRequest, NotFound
 
 
@@ -45,9 +45,15 @@ def create_run(session: Session, dag: Any, new: NewRun) -> int:
     if new.note is not None:
         run.note = new.note
     session.flush()
-    notes = end_tasks(session, run, new, now)
+    end_new_tasks(session, run.dag_id, run.run_id, new.ends)
+    return int(run.id)
+
+
+def end_new_tasks(session: Session, dag_id: str, run_id: str, ends: Ends) -> None:
+    """Give these tasks of a new run their end states and notes."""
+    notes = end_tasks(session, dag_id, run_id, ends, timezone.utcnow())
     if notes:
-        of_run = {"dag_id": run.dag_id, "run_id": run.run_id}
+        of_run = {"dag_id": dag_id, "run_id": run_id}
         keys = session.execute(select(TaskInstance.task_id, TaskInstance.map_index).filter_by(**of_run))
         rows = [
             {**of_run, "task_id": task_id, "map_index": map_index, "content": notes[task_id]}
@@ -56,7 +62,6 @@ def create_run(session: Session, dag: Any, new: NewRun) -> int:
         ]
         if rows:
             session.execute(insert(TaskInstanceNote), rows)
-    return int(run.id)
 
 
 def _refuse_run_id(run_id: str | None) -> None:

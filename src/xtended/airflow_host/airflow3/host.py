@@ -70,6 +70,9 @@ class Airflow3Host(Installation):
     def parse_backend(self) -> str:
         return "xtended.airflow_host.airflow3.parsing:FileProcess.fork"
 
+    def task_program(self) -> str:
+        return "xtended.airflow_host.airflow3.task_process"
+
     def transaction(self) -> AbstractContextManager[Transaction]:
         return transaction(self.bundle_name())
 

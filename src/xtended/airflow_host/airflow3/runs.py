@@ -16,8 +16,10 @@ from airflow.utils.session import create_session
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
+from xtended.airflow_host.airflow3 import backfills
 from xtended.airflow_host.airflow3.runs_clearing import clear_instances
 from xtended.airflow_host.airflow3.runs_creation import create_run
+from xtended.airflow_host.backfills import Backfill, BackfillRun, NewBackfill
 from xtended.airflow_host.runs import Instance, NewRun
 
 # What one process keeps of deserialised DAGs, as the api-server itself does by default.
@@ -56,6 +58,18 @@ class RunTables:
 
     def create(self, session: Session, dag: Any, new: NewRun) -> int:
         return create_run(session, dag, new)
+
+    def planned_runs(self, session: Session, dag: Any, new: NewBackfill) -> list[BackfillRun]:
+        return backfills.planned_runs(session, dag, new)
+
+    def backfill(self, session: Session, dag_id: str, backfill_id: str | None) -> Backfill | None:
+        return backfills.find_backfill(session, dag_id, backfill_id)
+
+    def create_backfill(self, session: Session, dag: Any, new: NewBackfill) -> Backfill:
+        return backfills.create_backfill(session, dag, new)
+
+    def cancel_backfill(self, session: Session, backfill: Backfill) -> None:
+        backfills.cancel_backfill(session, backfill)
 
     def set_paused(self, session: Session, dag_id: str, *, paused: bool) -> None:
         session.execute(update(DagModel).where(DagModel.dag_id == dag_id).values(is_paused=paused))

@@ -14,7 +14,7 @@ from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from xtended.airflow_host.runs import NewRun
-from xtended.airflow_host.runs_creation import creation_refusals, end_tasks, refuse_existing
+from xtended.airflow_host.runs_creation import Ends, creation_refusals, end_tasks, refuse_existing
 from xtended.problems import Conflict, NotFound
 
 
@@ -50,14 +50,19 @@ def create_run(session: Session, dag: Any, new: NewRun) -> int:
             session=session,
         )
     session.flush()
-    notes = end_tasks(session, run, new, now)
+    end_new_tasks(session, run.dag_id, run.run_id, new.ends)
+    return int(run.id)
+
+
+def end_new_tasks(session: Session, dag_id: str, run_id: str, ends: Ends) -> None:
+    """Give these tasks of a new run their end states and notes."""
+    notes = end_tasks(session, dag_id, run_id, ends, timezone.utcnow())
     if notes:
         keys = session.execute(
             select(TaskInstance.id, TaskInstance.task_id).where(
-                TaskInstance.dag_id == run.dag_id, TaskInstance.run_id == run.run_id
+                TaskInstance.dag_id == dag_id, TaskInstance.run_id == run_id
             )
         )
         rows = [{"ti_id": key, "content": notes[task_id]} for key, task_id in keys if task_id in notes]
         if rows:
             session.execute(insert(TaskInstanceNote), rows)
-    return int(run.id)
