@@ -33,6 +33,8 @@ METHODS = ("get", "post", "put", "patch", "delete")
 _PIECE_BYTES = 1024 * 1024
 _PARAMETER = re.compile(r"\{[^}]+\}")
 LINES = "application/x-ndjson"
+# Airflow 3's web server compresses what has no encoding yet, and keeps lines back until there are many.
+_LINES_HEADERS = {"Content-Type": LINES, "Cache-Control": "no-store", "Content-Encoding": "identity"}
 
 
 @dataclass(frozen=True)
@@ -142,7 +144,7 @@ class Operation:
             log.exception("Operation %s failed", self.id)
             return internal_error(headers)
         if isinstance(result, Lines):
-            return result, 200, {**headers, "Content-Type": LINES, "Cache-Control": "no-store"}
+            return result, 200, {**headers, **_LINES_HEADERS}
         if isinstance(result, Accepted):
             place = {"Location": f"{PREFIX}{result.path}", "Content-Type": "application/json"}
             return result.body, 202, {**headers, **place}
