@@ -22,6 +22,8 @@ class Samples:
         return statistics.quantiles(self.values, n=20, method="inclusive")[-1]
 
     def __str__(self) -> str:
+        if len(self.values) == 1:
+            return _seconds(self.p50)
         return f"{_seconds(self.p50)} (p95 {_seconds(self.p95)})"
 
 

@@ -13,6 +13,7 @@ from xtended.api import Call
 from xtended.changes import Change, carry_out
 from xtended.collecting import Collection as Collected
 from xtended.collecting import Selection, collect
+from xtended.dagstore.changes import ChangeSet
 from xtended.deletion import purgeable
 from xtended.outcomes import Outcome
 from xtended.problems import DagInvalid, EntriesInvalid, ParseTimeout, SourceEmpty
@@ -94,7 +95,9 @@ def _change(call: Call, wanted: Sync, collected: Collected) -> Outcome:
     while True:
         deletes = frozenset() if wanted.skip_purge else _doomed(call, collected)
         if not collected.puts and not deletes:
-            return Outcome.of_records(dry_run=wanted.dry_run, removed=())
+            # Nothing to do, but for what the request says of the folder.
+            with call.services.store().stage(ChangeSet(), force=True, if_match=call.if_match):
+                return Outcome.of_records(dry_run=wanted.dry_run, removed=())
         change = Change(
             wanted.operation,
             puts=collected.puts,

@@ -165,6 +165,36 @@ def test_a_file_that_others_changed_is_brought_back(
     body = success(s3_sync())
     assert body["files"] == {"added": ["b.py"], "changed": ["a.py"], "deleted": []}
     assert server.files() == {"a.py": b"X = 1\n", "b.py": b"Y = 1\n"}
+    # What they had done is in the history, before the sync that undid it.
+    newest, theirs, *_ = success(server.admin.get("/revisions", params={"path": "a.py"}))["revisions"]
+    assert newest["operation"] == "s3_sync"
+    success(server.admin.post("/rollback", params={"revision": theirs["id"], "path": "a.py"}))
+    assert server.files() == {"a.py": b"X = 9\n", "b.py": b"Y = 1\n"}
+
+
+def test_a_sync_is_held_to_the_revision_that_it_names(
+    s3_sync: Sync, s3: S3Server, bucket: str, server: Server
+) -> None:
+    s3.fill(bucket, {"a.py": b"X = 1\n"})
+    revision = success(s3_sync())["revision"]
+    assert success(s3_sync(headers={"If-Match": revision}))["revision"] is None
+    for _ in range(2):
+        with unchanged(server):
+            problem(s3_sync(headers={"If-Match": "0" * 40}), 412, "revision-moved")
+        s3.fill(bucket, {"a.py": b"X = 2\n"})
+
+
+def test_a_sync_that_is_sent_twice_under_a_key_is_done_once(
+    s3_sync: Sync, s3: S3Server, bucket: str, server: Server
+) -> None:
+    s3.fill(bucket, {"a.py": b"X = 1\n"})
+    key = {"Idempotency-Key": bucket}
+    first = success(s3_sync(headers=key))
+    s3.fill(bucket, {"a.py": b"X = 2\n"})
+    assert success(s3_sync(headers=key)) == first
+    kept = (server.home / "xtended").rglob("*")
+    secret = s3.secret_key.encode()
+    assert not [path for path in kept if path.is_file() and secret in path.read_bytes()]
 
 
 def test_otf_sync_makes_dags_live_that_an_earlier_sync_did_not(
