@@ -68,7 +68,8 @@ def carry_out(call: Call, change: Change) -> Outcome:
         check_valid(findings, dags_expected=change.dags_expected)
         authorise(call, staged, findings)
         if change.owners_stay or not change.force:
-            check_owners(services, staged, findings)
+            advice = "" if change.owners_stay else "; set force to take over"
+            check_owners(services, staged, findings, advice)
         if change.dry_run:
             return _outcome(services, change, staged, findings, revision=None)
         revision = _commit(call, store, change, staged, findings)
@@ -193,10 +194,15 @@ def conflicting(services: Services, staged: Staged, findings: Findings) -> list[
     """The DAGs that the change would define although another live file defines them already."""
     touched = {*staged.added, *staged.changed, *staged.deleted, *staged.unchanged}
     known = services.host.catalogue.find(findings.defined).values()
-    return [dag for dag in known if not dag.stale and dag.path not in touched]
+    store = services.store()
+    return [
+        dag
+        for dag in known
+        if not dag.stale and dag.path not in touched and (dag.path is None or store.exists(dag.path))
+    ]
 
 
-def check_owners(services: Services, staged: Staged, findings: Findings) -> None:
+def check_owners(services: Services, staged: Staged, findings: Findings, advice: str) -> None:
     """Raise DagOwnedElsewhere, naming the DAGs and their files."""
     taken = conflicting(services, staged, findings)
     if taken:
@@ -205,7 +211,7 @@ def check_owners(services: Services, staged: Staged, findings: Findings) -> None
             for dag in taken
         )
         raise DagOwnedElsewhere(
-            f"Already defined elsewhere: {places}; set force to take over.",
+            f"Already defined elsewhere: {places}{advice}.",
             dag_ids=[dag.dag_id for dag in taken],
             existing_file=taken[0].path,
         )

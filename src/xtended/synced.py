@@ -9,7 +9,7 @@ import logging
 import os
 import stat
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -65,11 +65,11 @@ class Remembered:
         content = _regular_file(root / path)
         return content is not None and digest(content) == known.sha256
 
-    def keep(self, facts: Mapping[str, Fact]) -> None:
-        """Remember these by path beside what is known. A failure costs speed, nothing else."""
-        if not facts:
+    def keep(self, facts: Mapping[str, Fact], *, gone: Collection[str]) -> None:
+        """Remember these by path beside what is known, and forget others. A failure costs speed, nothing else."""
+        if not facts and not gone:
             return
-        merged = {**self._known, **facts}
+        merged = {path: fact for path, fact in self._known.items() if path not in gone} | dict(facts)
         try:
             self.file.parent.mkdir(parents=True, exist_ok=True)
             handle, temporary = tempfile.mkstemp(dir=self.file.parent, prefix=f".{self.file.name}.")

@@ -86,7 +86,7 @@ def sync(call: Call, wanted: Sync, open_source: OpenSource) -> Synced:
         )
     outcome = _change(call, wanted, collected)
     if not wanted.dry_run:
-        remembered.keep(collected.facts(published=wanted.otf_sync))
+        remembered.keep(collected.facts(published=wanted.otf_sync), gone=outcome.deleted)
     return Synced(collected, outcome)
 
 

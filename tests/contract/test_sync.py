@@ -197,6 +197,24 @@ def test_a_sync_that_is_sent_twice_under_a_key_is_done_once(
     assert not [path for path in kept if path.is_file() and secret in path.read_bytes()]
 
 
+def test_a_dag_of_a_file_that_stays_is_not_taken_over(
+    s3_sync: Sync, s3: S3Server, bucket: str, server: Server, name: str
+) -> None:
+    s3.fill(bucket, {"first.py": dag_files.dag(name)})
+    success(s3_sync(otf_sync="y"))
+    s3.fill(bucket, {"second.py": dag_files.dag(name)})
+    with unchanged(server):
+        body = problem(s3_sync(otf_sync="y"), 409, "dag-defined-elsewhere")
+    assert body["dag_ids"] == [name]
+    # Where its file goes with the same sync, or has gone already, it moves.
+    (s3.folder / bucket / "first.py").unlink()
+    success(s3_sync(otf_sync="y"))
+    (server.dags / "second.py").unlink()
+    (s3.folder / bucket / "second.py").rename(s3.folder / bucket / "third.py")
+    success(s3_sync(otf_sync="y"))
+    server.airflow.trigger(name)
+
+
 def test_otf_sync_makes_dags_live_that_an_earlier_sync_did_not(
     s3_sync: Sync, s3: S3Server, bucket: str, server: Server, name: str
 ) -> None:
