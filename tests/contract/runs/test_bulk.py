@@ -35,9 +35,7 @@ def test_each_action_does_what_it_says_to_its_own_run(control: Control) -> None:
     actions = ("restart_failed", "clear", "mark_success", "mark_failed")
     runs = {action: f"bulk-{action}" for action in actions}
     for run_id in runs.values():
-        control.trigger("chain", run_id, {"fail": ["b"]})
-    for run_id in runs.values():
-        assert control.finished("chain", run_id) == "failed"
+        _failed(control, run_id)
         (control.started / f"{run_id}.mended").touch()
     results = _bulk(
         control.api,
