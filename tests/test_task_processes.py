@@ -117,6 +117,21 @@ def test_a_process_that_nobody_follows_any_more_is_ended(start: Start, cleaned: 
     _until(lambda: cleaned == ["run"])
 
 
+def test_a_process_whose_lines_nobody_takes_is_ended(
+    start: Start, cleaned: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(task_processes, "PATIENCE_SECONDS", 2)
+    process = start("print(os.getpid(), flush=True)\ntime.sleep(300)")
+    lines = process.lines()
+    line = None
+    while not line:
+        line = next(lines)
+    _until(lambda: _gone(int(line)))
+    _until(lambda: cleaned == ["run"])
+    assert list(lines) == []
+    assert cleaned == ["run"]
+
+
 def test_a_process_ends_with_whoever_started_it(start: Start) -> None:
     process = start("print(os.getpid(), flush=True)\ntime.sleep(300)")
     lines = process.lines()

@@ -26,6 +26,9 @@ MOST_AT_A_TIME = 4
 BEAT_SECONDS = 1.0
 """How long whoever follows a silent process is left alone: to see that nobody listens takes a chance to."""
 
+PATIENCE_SECONDS = 30.0
+"""How long nobody may ask for the next line: some servers never say that their client has gone."""
+
 GRACE_SECONDS = 5.0
 """From being asked to end to being ended, for a task's own cleaning up."""
 
@@ -64,6 +67,10 @@ class TaskProcess:
             )
         self.ending: Ending | None = None
         self._told = b""
+        self._asked = time.monotonic()
+        self._left = threading.Event()
+        self._claimed = False
+        self._claiming = threading.Lock()
         self._cleanup = cleanup
         self._started = time.monotonic()
         self._deadline = self._started + timeout
@@ -89,6 +96,7 @@ class TaskProcess:
         assert self._process.stdin is not None  # noqa: S101 - it is a pipe
         self._process.stdin.write(order.encode())
         self._process.stdin.flush()
+        threading.Thread(target=self._watch, name="xtended-task-watch", daemon=True).start()
 
     def lines(self) -> Iterator[str | None]:
         """What it writes, line by line as it comes, and None now and then where nothing comes."""
@@ -97,13 +105,13 @@ class TaskProcess:
             # Whoever never asks for a line must let go of a generator that has begun, which tidies up.
             yield None
             yield from self._follow()
-            finished = True
+            finished = self._claim()
         finally:
             if finished:
                 self._finish()
             else:
                 # Nobody listens any more, and this may be a thread that must not wait.
-                threading.Thread(target=self._abandon, daemon=True).start()
+                self._left.set()
 
     def _follow(self) -> Iterator[str | None]:
         stream = self._process.stdout
@@ -112,13 +120,18 @@ class TaskProcess:
         with selectors.DefaultSelector() as selector:
             selector.register(stream.fileno(), selectors.EVENT_READ)
             selector.register(self._result, selectors.EVENT_READ)
-            while selector.get_map() and (left := self._deadline - time.monotonic()) > 0:
+            while not self._claimed and selector.get_map():
+                if (left := self._deadline - time.monotonic()) <= 0:
+                    break
+                self._asked = time.monotonic()
                 ready = selector.select(min(left, BEAT_SECONDS))
                 if not ready:
                     if self._process.poll() is not None:
                         break  # what it has started may hold its output open
                     yield None
                 for key, _ in ready:
+                    if self._claimed:
+                        return
                     data = os.read(key.fd, LONGEST_LINE)
                     if not data:
                         selector.unregister(key.fd)
@@ -148,9 +161,21 @@ class TaskProcess:
         exit_code = None if timed_out else self._process.returncode
         self.ending = Ending(exit_code, time.monotonic() - self._started, timed_out, result)
 
-    def _abandon(self) -> None:
-        self._end(0)
-        self._close()
+    def _claim(self) -> bool:
+        """Whether it is the caller's to end this: only once it is anybody's."""
+        with self._claiming:
+            mine = not self._claimed
+            self._claimed = True
+        return mine
+
+    def _watch(self) -> None:
+        """End it where whoever follows it has left, or does not come back."""
+        while not self._left.wait(BEAT_SECONDS) and time.monotonic() - self._asked < PATIENCE_SECONDS:
+            if self._claimed:
+                return
+        if self._claim():
+            self._end(0)
+            self._close()
 
     def _close(self) -> None:
         os.close(self._result)

@@ -40,7 +40,8 @@ def test_by_get(call: Call, **query: Any) -> Mapping[str, Any] | Lines:
 def _followed(process: TaskProcess, lines: Iterator[str | None]) -> Iterator[Mapping[str, Any] | None]:
     for line in lines:
         yield None if line is None else {"line": line}
-    yield _ending(process)
+    if process.ending is not None:
+        yield _ending(process)
 
 
 def _ending(process: TaskProcess) -> dict[str, Any]:
