@@ -44,6 +44,8 @@ class Change:
     dags_expected: bool = False
     # Refuse to take over DAGs of files that stay, even where files are replaced by force.
     owners_stay: bool = False
+    # Files that are nothing but data of a DAG file in the same change, with the path of that.
+    data_of: Mapping[str, str] = field(default_factory=dict)
     # Whether DAGs of deleted files leave Airflow's database too, or are just marked stale.
     forget_dags: bool = False
 
@@ -66,7 +68,7 @@ def carry_out(call: Call, change: Change) -> Outcome:
     ) as staged:
         findings = examine(services, store, staged, call.watch)
         check_valid(findings, dags_expected=change.dags_expected)
-        authorise(call, staged, findings)
+        authorise(call, staged, findings, change.data_of)
         if change.owners_stay or not change.force:
             advice = "" if change.owners_stay else "; set force to take over"
             check_owners(services, staged, findings, advice)
@@ -177,16 +179,22 @@ def _without_dags(findings: Findings) -> list[dict[str, Any]]:
     ]
 
 
-def authorise(call: Call, staged: Staged, findings: Findings) -> None:
+def authorise(
+    call: Call, staged: Staged, findings: Findings, data_of: Mapping[str, str] | None = None
+) -> None:
     """Raise Forbidden unless the user has the rule's right on every DAG that the change touches.
 
-    A file that defines no DAG may be imported by any, so it takes the right on all of them.
+    A file that defines no DAG may be imported by any, so it takes the right on all of them; but for the data of a
+    DAG file, where it is new or was that file's before.
     """
     identity = call.services.host.identity
     touched = {*findings.defined, *(dag.dag_id for dag in findings.before)}
     if touched:
         require_dags(identity, call.rule, call.user, touched)
-    if findings.of_no_dag([*staged.added, *staged.changed, *staged.deleted, *staged.unchanged]):
+    known = {dag.path for dag in findings.before}
+    data = {path for path, file in (data_of or {}).items() if path in staged.added or file in known}
+    files = {*staged.added, *staged.changed, *staged.deleted, *staged.unchanged} - data
+    if findings.of_no_dag(files):
         require_dags(identity, call.rule, call.user, ())
 
 

@@ -110,14 +110,23 @@ def file(call: Call, path: str) -> dict[str, Any]:
 
 
 def rollback(
-    call: Call, identity: str, path: str | None, dag_id: str | None, *, message: str, **options: bool
+    call: Call,
+    identity: str,
+    path: str | None,
+    dag_id: str | None,
+    *,
+    message: str,
+    force: bool,
+    unpause: bool,
+    otf_sync: bool,
+    dry_run: bool,
 ) -> Outcome:
     """Bring the folder, or the part of it that is named, back to a revision. Raises as `carry_out`, NotFound."""
     if path is not None and dag_id is not None:
         raise BadRequest("Send either path or dag_id, or none of them for the whole folder.")
     place = None if path is None else check_path(path)
     store = call.services.store()
-    if not options["dry_run"]:
+    if not dry_run:
         # Of files that a rollback takes away, the last state stays, whoever made it.
         store.recover()
     target = store.rollback(identity, path=place, dag_id=dag_id)
@@ -128,7 +137,10 @@ def rollback(
         executable=target.executable,
         message=message or f"to {identity}",
         replace=True,
-        **options,
+        force=force,
+        unpause=unpause,
+        otf_sync=otf_sync,
+        dry_run=dry_run,
     )
     return carry_out(call, change)
 

@@ -19,7 +19,13 @@ from xtended.dagstore.store import DagStore
 from xtended.operations import Operations
 from xtended.problems import Problem
 from xtended.relaying import Relay
-from xtended.settings import OLDER_PLUGIN_SECTION, OlderPluginSettings, Settings
+from xtended.settings import (
+    MANAGED_DAGS_SECTION,
+    OLDER_PLUGIN_SECTION,
+    ManagedDagsSettings,
+    OlderPluginSettings,
+    Settings,
+)
 from xtended.sources.outbound import OutboundPolicy
 
 MEGABYTE = 1024 * 1024
@@ -35,6 +41,7 @@ class Services:
     settings: Settings
     parser: Parser
     older_plugin: OlderPluginSettings = field(default_factory=OlderPluginSettings)
+    managed_dags: ManagedDagsSettings = field(default_factory=ManagedDagsSettings)
     relay: Relay = field(init=False, repr=False)
     """Set by the binding of the contract, whose operations it calls."""
     _stores: dict[Path, DagStore] = field(default_factory=dict)
@@ -53,9 +60,10 @@ class Services:
             idle_seconds=settings.parser_idle_seconds,
         )
         older_plugin = OlderPluginSettings.load(lambda key: host.option(key, OLDER_PLUGIN_SECTION))
+        managed_dags = ManagedDagsSettings.load(lambda key: host.option(key, MANAGED_DAGS_SECTION))
         if settings.legacy_urls and older_plugin.log_loading:
             log.info("Older URLs: %s", older_plugin)
-        return cls(host, settings, parser, older_plugin)
+        return cls(host, settings, parser, older_plugin, managed_dags)
 
     def start(self) -> None:
         """For when the web server starts: load the parser, finish what a killed process left of a change."""

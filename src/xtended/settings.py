@@ -14,6 +14,7 @@ from typing import Any
 
 SECTION = "xtended_api"
 OLDER_PLUGIN_SECTION = "rest_api_plugin"
+MANAGED_DAGS_SECTION = "openmetadata_airflow_apis"
 
 _TRUE = frozenset({"true", "t", "1", "yes", "y", "on"})
 _FALSE = frozenset({"false", "f", "0", "no", "n", "off"})
@@ -177,6 +178,11 @@ class Settings:
         parse_boolean,
         "Whether the URLs of the older plugins are served, `/rest_api/` and `/admin/rest_api/`.",
     )
+    workflow_operators: tuple[str, ...] = _option(
+        ("airflow.providers.standard.operators.*", "airflow.providers.standard.sensors.*"),
+        _words,
+        "Operators that a JSON workflow may name, by their paths in Airflow 3; `*` stands for anything.",
+    )
     legacy_token_user: str = _option(
         "",
         _text,
@@ -208,6 +214,22 @@ class OlderPluginSettings:
     def load(cls, get: Callable[[str], str | None]) -> OlderPluginSettings:
         """Read all options through `get` (key -> text or None where unset). Raises SettingsError."""
         return cls(**_read(cls, OLDER_PLUGIN_SECTION, get))
+
+
+@dataclass(frozen=True)
+class ManagedDagsSettings:
+    """The section of the older plugin for managed DAGs."""
+
+    dag_runner_template: str = _option("", _text, "The template of a workflow's DAG file.")
+    dag_generated_configs: str = _option(
+        "dag_generated_configs", _text, "Where workflows are kept: the folder of this name in the DAG folder."
+    )
+    dag_managed_operators: str = _option("", _text, "The folder of the callables that a workflow may name.")
+
+    @classmethod
+    def load(cls, get: Callable[[str], str | None]) -> ManagedDagsSettings:
+        """Read all options through `get` (key -> text or None where unset). Raises SettingsError."""
+        return cls(**_read(cls, MANAGED_DAGS_SECTION, get))
 
 
 def _read(of: type[Any], section: str, get: Callable[[str], str | None]) -> dict[str, Any]:

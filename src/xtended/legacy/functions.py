@@ -111,6 +111,13 @@ _DEPLOY = Function(
     custom=True,
 )
 
+_DEPLOY_WORKFLOW = Function(
+    "deploy_dag",
+    "managed",
+    (Route("deploy_workflow", {"workflow": SAME}, when=("workflow",), fields=("message",)),),
+    custom=True,
+)
+
 _CLEAR = {
     "dag_id": SAME,
     "task_regex": SAME,
@@ -260,18 +267,20 @@ _FUNCTIONS = (
     ),
 )
 
+_MANAGED_TOO = (_DAG_STATE, _DEPLOY_WORKFLOW)
 FUNCTIONS: Mapping[str, Function] = {function.name: function for function in _FUNCTIONS}
 
 
 def find(name: str, given: frozenset[str]) -> Function | None:
-    """The function of this name; both plugins have a `dag_state`, told apart by what is given."""
-    if name == _DAG_STATE.name and "run_id" in given:
-        return _DAG_STATE
+    """The function of this name; where both plugins have it, the one whose arguments are given."""
+    for managed in _MANAGED_TOO:
+        if name == managed.name and given >= set(managed.routes[0].when):
+            return managed
     return FUNCTIONS.get(name)
 
 
 @functools.cache
 def argument_names() -> Mapping[str, str]:
     """Every argument of every function by the name that Connexion gives it: `log-file` is `logfile` there."""
-    names = {name for function in (*_FUNCTIONS, _DAG_STATE) for name in function.arguments()}
+    names = {name for function in (*_FUNCTIONS, *_MANAGED_TOO) for name in function.arguments()}
     return {re.sub(r"\W", "", name): name for name in names}
