@@ -8,7 +8,7 @@ import importlib.resources
 import json
 import logging
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -46,7 +46,7 @@ class Lines:
 
     objects: Iterator[Mapping[str, Any] | None]
 
-    def encoded(self) -> Iterator[bytes]:
+    def encoded(self) -> Generator[bytes, None, None]:
         for line in self.objects:
             yield b"\n" if line is None else json.dumps(line).encode() + b"\n"
 

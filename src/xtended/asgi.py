@@ -83,7 +83,7 @@ class _Bound(Resolver):
         def run(**arguments: Any) -> Any:
             body, status, headers = answer(**arguments)
             if isinstance(body, Lines):
-                return StreamingResponse(body.encoded(), status, headers)
+                return _LineByLine(body, status, headers)
             return body, status, headers
 
         return Resolution(run, operation_id)
@@ -96,6 +96,23 @@ def _neutral(value: Any) -> Any:
 def _header(name: str) -> str | None:
     found: str | None = current_request.headers.get(name)
     return found
+
+
+class _LineByLine(StreamingResponse):
+    """Lets go of what it sends once it has ended, whether its client has left or not.
+
+    Left to itself, that would wait for the garbage collector, which an idle server has no reason to run.
+    """
+
+    def __init__(self, lines: Lines, status: int, headers: Mapping[str, str]) -> None:
+        self._encoded = lines.encoded()
+        super().__init__(self._encoded, status, headers)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._encoded.close()
 
 
 class _Gate:

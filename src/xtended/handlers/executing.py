@@ -19,7 +19,7 @@ MOST_LOG_CHARACTERS = 4 * 1024 * 1024
 def test(call: Call, body: Mapping[str, Any]) -> Mapping[str, Any] | Lines:
     options = {key: value for key, value in body.items() if key not in ("subdir", "stream")}
     process = executing.start_test(call, TestRequest(**options))
-    if body.get("stream", False):
+    if body.get("stream", False) or call.wants_lines:
         lines = process.lines()
         # From here on the process is taken care of, even if nobody takes a line.
         next(lines)
