@@ -29,6 +29,13 @@ def revisions(client: httpx.Client, **query: Any) -> list[dict[str, Any]]:
     return list(success(client.get("/revisions", params=query))["revisions"])
 
 
+@pytest.fixture
+def fresh(empty_folder: Server) -> Server:
+    """The server with an empty DAG folder, and a history that knows that it is empty."""
+    success(empty_folder.admin.post("/purge_dags"))
+    return empty_folder
+
+
 def test_a_revision_says_who_did_what_to_which_files_and_dags(
     admin: httpx.Client, deploy: Deploy, name: str
 ) -> None:
@@ -146,23 +153,23 @@ def test_what_is_not_in_the_history_is_not_found(server: Server, admin: httpx.Cl
         problem(both, 400, "bad-request")
 
 
-def test_a_purge_can_be_undone(empty_folder: Server, admin: httpx.Client, deploy: Deploy, name: str) -> None:
+def test_a_purge_can_be_undone(fresh: Server, admin: httpx.Client, deploy: Deploy, name: str) -> None:
     success(deploy(f"{name}.py", dag_files.dag(name), otf_sync="y"))
     success(
         deploy("b.zip", dag_files.archive({"in.py": dag_files.dag(f"{name}_b")}), path=name, otf_sync="y")
     )
-    files = empty_folder.files()
+    files = fresh.files()
     success(admin.post("/purge_dags"))
     before = revisions(admin)[0]["parent"]
-    assert empty_folder.files() == {}
-    with unchanged(empty_folder):
+    assert fresh.files() == {}
+    with unchanged(fresh):
         planned = success(rollback(admin, before, dry_run="y"))
     body = success(rollback(admin, before, otf_sync="y"))
-    assert empty_folder.files() == files
+    assert fresh.files() == files
     assert body["files"] == planned["files"] == {"added": sorted(files), "changed": [], "deleted": []}
     assert body["dag_ids"] == planned["dag_ids"] == [name, f"{name}_b"]
     for dag_id in body["dag_ids"]:
-        state = empty_folder.airflow.dag(dag_id)
+        state = fresh.airflow.dag(dag_id)
         assert state is not None
         assert not state.stale
     newest = revisions(admin)[0]
@@ -170,7 +177,7 @@ def test_a_purge_can_be_undone(empty_folder: Server, admin: httpx.Client, deploy
 
 
 def test_a_rollback_takes_away_what_came_since_and_its_dags_at_once(
-    server: Server, admin: httpx.Client, deploy: Deploy, name: str
+    fresh: Server, admin: httpx.Client, deploy: Deploy, name: str
 ) -> None:
     first = success(deploy(f"{name}.py", dag_files.dag(name, "old"), otf_sync="y"))["revision"]
     success(deploy(f"{name}.py", dag_files.dag(name, "new"), force="y", otf_sync="y"))
@@ -178,8 +185,8 @@ def test_a_rollback_takes_away_what_came_since_and_its_dags_at_once(
     body = success(rollback(admin, first, otf_sync="y", force="y"))
     assert body["files"] == {"added": [], "changed": [f"{name}.py"], "deleted": [f"{name}_two.py"]}
     assert body["removed_dag_ids"] == [f"{name}_two"]
-    assert server.airflow.tasks(name) == {"old"}
-    gone = server.airflow.dag(f"{name}_two")
+    assert fresh.airflow.tasks(name) == {"old"}
+    gone = fresh.airflow.dag(f"{name}_two")
     assert gone is not None
     assert gone.stale
 
@@ -249,25 +256,21 @@ def test_a_rollback_is_conditional_and_done_once(
     ]
 
 
-def test_the_lines_of_the_readme_work_as_printed(empty_folder: Server, deploy: Deploy, name: str) -> None:
+def test_the_lines_of_the_readme_work_as_printed(fresh: Server, deploy: Deploy, name: str) -> None:
     success(deploy(f"{name}.py", dag_files.dag(name), otf_sync="y"))
-    files = empty_folder.files()
+    files = fresh.files()
     found = re.search(r"```bash\n(REVISION=.*?)```", (CHECKOUT / "README.md").read_text(), re.DOTALL)
     assert found
-    lines = (
-        found[1]
-        .replace("http://localhost:8080", empty_folder.url)
-        .replace(".airflow", str(empty_folder.home))
-    )
-    environment = {**os.environ, "ADMIN_PASSWORD": empty_folder.passwords["admin"]}
+    lines = found[1].replace("http://localhost:8080", fresh.url).replace(".airflow", str(fresh.home))
+    environment = {**os.environ, "ADMIN_PASSWORD": fresh.passwords["admin"]}
     done = subprocess.run(
         ["bash", "-ec", lines], env=environment, capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.count('"status": "success"') == 3, done.stdout
     assert "    Operation: rollback" in done.stdout
-    assert empty_folder.files().items() >= files.items()
-    live = empty_folder.airflow.dag(name)
+    assert fresh.files().items() >= files.items()
+    live = fresh.airflow.dag(name)
     assert live is not None
     assert not live.stale
 
