@@ -156,6 +156,7 @@ def test_the_methods_of_a_path_are_all_known(spec: dict[str, Any]) -> None:
     paths = Paths(read_operations(spec))
     assert sorted(paths.methods("/delete_dag")) == ["DELETE", "GET"]
     assert paths.methods("/files/team/a.py") == ["GET"]
+    assert paths.methods("/files//etc/passwd") == []
     assert paths.methods("/no_such_path") == []
 
 

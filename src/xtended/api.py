@@ -231,7 +231,7 @@ class Paths:
         for operation in operations.values():
             self._methods.setdefault(operation.path, []).append(operation.method.upper())
         self._patterns = [
-            (re.compile(_PARAMETER.sub(".+", path)), methods)
+            (re.compile(_PARAMETER.sub("[^/].*", path)), methods)
             for path, methods in self._methods.items()
             if _PARAMETER.search(path)
         ]
