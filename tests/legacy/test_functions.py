@@ -23,6 +23,12 @@ DOCUMENTED = {
     "connections": "list add delete conn_id conn_uri conn_extra",
     "pool": "set get delete",
     "rest_api_plugin_version": "",
+    "render": "dag_id task_id execution_date subdir",
+    "test": "dag_id task_id execution_date subdir dryrun task_params",
+    "run": "dag_id task_id execution_date subdir mark_success force pool cfg_path local ignore_all_dependencies "
+    "ignore_dependencies ignore_depends_on_past ship_dag pickle",
+    "backfill": "dag_id task_regex start_date end_date mark_success local donot_pickle include_adhoc "
+    "ignore_dependencies ignore_first_depends_on_past subdir pool dry_run",
     "pause": "dag_id subdir",
     "unpause": "dag_id subdir",
     "task_failed_deps": "dag_id task_id execution_date subdir",
@@ -180,6 +186,32 @@ def test_each_argument_goes_where_the_contract_has_it() -> None:
 @pytest.mark.parametrize(
     ("name", "given", "operation", "arguments"),
     [
+        ("render", {"dag_id": "a", "task_id": "t"}, "render", {"dag_id": "a", "task_id": "t"}),
+        (
+            "test",
+            {"dag_id": "a", "task_id": "t", "dryrun": "", "task_params": "{}"},
+            "test",
+            {"dag_id": "a", "task_id": "t", "dryrun": "true", "task_params": "{}"},
+        ),
+        (
+            "run",
+            {
+                "dag_id": "a",
+                "task_id": "t",
+                "force": "",
+                "pickle": "x",
+                "cfg_path": "/etc/passwd",
+                "local": "",
+            },
+            "run",
+            {"dag_id": "a", "task_id": "t", "force": "true"},
+        ),
+        (
+            "backfill",
+            {"dag_id": "a", "start_date": "2026-01-01", "dry_run": "", "donot_pickle": ""},
+            "backfill",
+            {"dag_id": "a", "start_date": "2026-01-01", "dry_run": "true"},
+        ),
         ("variables", {}, "list_variables", {}),
         ("variables", {"set": "K a b"}, "set_variable", {"key": "K", "value": "a b"}),
         ("variables", {"get": "K", "json": ""}, "get_variable", {"key": "K", "deserialize": "true"}),

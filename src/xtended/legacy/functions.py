@@ -132,6 +132,37 @@ _CLEAR = {
     "exclude_subdags": Argument(flag=True, ignored="there are no SubDAGs any more"),
 }
 
+_PICKLED = "tasks run from their DAG files"
+_LOCAL = "Airflow's own executor runs tasks"
+_RUN_TASK = {
+    **_TASK,
+    "mark_success": FLAG,
+    "force": FLAG,
+    "pool": SAME,
+    "cfg_path": Argument(ignored="the server has one configuration"),
+    "local": Argument(flag=True, ignored=_LOCAL),
+    "ignore_all_dependencies": FLAG,
+    "ignore_dependencies": FLAG,
+    "ignore_depends_on_past": FLAG,
+    "ship_dag": Argument(flag=True, ignored=_PICKLED),
+    "pickle": Argument(ignored=_PICKLED),
+}
+_BACKFILL = {
+    "dag_id": SAME,
+    "task_regex": SAME,
+    "start_date": SAME,
+    "end_date": SAME,
+    "mark_success": FLAG,
+    "local": Argument(flag=True, ignored=_LOCAL),
+    "donot_pickle": Argument(flag=True, ignored=_PICKLED),
+    "include_adhoc": Argument(flag=True, ignored="there are no ad hoc tasks any more"),
+    "ignore_dependencies": FLAG,
+    "ignore_first_depends_on_past": Argument(flag=True, ignored="Airflow's own backfill does so"),
+    "subdir": _SUBDIR,
+    "pool": SAME,
+    "dry_run": FLAG,
+}
+
 _DAG_STATE = Function(
     "dag_state",
     "managed",
@@ -214,6 +245,15 @@ _FUNCTIONS = (
         (Route("get_version", {}, output=printed.own_version),),
         custom=True,
     ),
+    _command("render", "render", _TASK, *_TASK_NAMES),
+    Function(
+        "test",
+        "command line",
+        (Route("test", {**_TASK, "dryrun": FLAG, "task_params": SAME}, output=printed.log),),
+        _TASK_NAMES,
+    ),
+    _command("run", "run", _RUN_TASK, *_TASK_NAMES),
+    _command("backfill", "backfill", _BACKFILL, "dag_id"),
     _command("pause", "pause", _DAG, "dag_id"),
     _command("unpause", "unpause", _DAG, "dag_id"),
     _command("task_failed_deps", "task_failed_deps", _TASK, *_TASK_NAMES),

@@ -23,6 +23,10 @@ def state(answer: Mapping[str, Any]) -> str:
     return str(answer["state"])
 
 
+def log(answer: Mapping[str, Any]) -> str:
+    return str(answer["log"])
+
+
 def dags(answer: Mapping[str, Any]) -> str:
     """The ids, one a line; with a report, a table of the files below them."""
     lines = [answer["message"]]

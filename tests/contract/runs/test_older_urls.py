@@ -124,6 +124,22 @@ def test_the_managed_functions(call: Any) -> None:
         assert call(f"{at}task_instance_detail&{run}&task_id={skipped}")["state"] == "skipped"
 
 
+def test_functions_that_run_dag_code_are_off_unless_they_are_allowed(call: Any) -> None:
+    named = f"dag_id=dag_test&task_id=task_test&execution_date={DATE}"
+    for function in ("test", "run"):
+        answer = call(f"/admin/rest_api/api?api={function}&{named}&subdir=value")
+        assert (answer["status"], answer["http_response_code"]) == ("ERROR", 403), answer
+        assert "allow_task_execution" in answer["output"]
+    answer = call(f"/admin/rest_api/api?api=render&{named}&subdir=value")
+    assert (answer["status"], answer["http_response_code"]) == ("ERROR", 404), answer
+
+
+def test_a_backfill_of_a_dag_without_a_schedule_says_so(call: Any) -> None:
+    answer = call("/admin/rest_api/api?api=backfill&dag_id=dag_test&start_date=2026-01-01&dry_run")
+    assert (answer["status"], answer["http_response_code"]) == ("ERROR", 409), answer
+    assert "schedule" in answer["output"]
+
+
 def test_an_encoded_run_id_is_taken_as_it_was_meant(call: Any) -> None:
     meant = "manual__2020-10-28T17:36:28.838356+00:00"
     call("/admin/rest_api/api?api=run_task_instance", dag_id="dag_test", run_id=meant, tasks="task_test")
