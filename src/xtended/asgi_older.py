@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 from starlette.datastructures import QueryParams
+from starlette.responses import HTMLResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from xtended.airflow_host.base import User
@@ -106,15 +107,19 @@ def _is_problem(message: Message) -> bool:
 
 
 class AtRoot:
-    """The application under an older plugin's own prefix, at Airflow's root."""
+    """The application under an older plugin's own prefix, at Airflow's root, with the page that the plugin had."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, page: str) -> None:
         self._app = app
+        self._page = HTMLResponse(page)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
         mount = next(prefix for prefix in OLDER_PREFIXES if scope["root_path"].endswith(prefix))
+        if scope["path"] == f"{scope['root_path']}/" and scope["method"] == "GET":
+            await self._page(scope, receive, send)
+            return
         base = scope["root_path"].removesuffix(mount)
         path = base + PREFIX + scope["path"].removeprefix(base)
         await self._app(

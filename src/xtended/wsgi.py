@@ -66,6 +66,7 @@ from xtended.binding import (
 )
 from xtended.legacy.relay import SpecRelay
 from xtended.legacy.token import check_token
+from xtended.older_page import older_page
 from xtended.problems import Problem
 from xtended.relaying import VOUCHED_FOR
 from xtended.services import Services
@@ -270,7 +271,7 @@ def create_blueprint(services: Services, swagger_ui: Path | None, challenge: Cal
         },
     ).blueprint
     _add_refusals(blueprint, Paths(operations))
-    serve_at_root(blueprint, operations)
+    serve_at_root(blueprint, operations, older_page(spec))
     services.relay = SpecRelay(spec, in_process)
     limit = services.max_file_bytes + FORM_OVERHEAD
 

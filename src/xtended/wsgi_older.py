@@ -65,8 +65,8 @@ def in_older_words(response: Response, services: Services) -> Response:
     return response
 
 
-def serve_at_root(blueprint: Blueprint, operations: Mapping[str, Operation]) -> None:
-    """Lead the older URLs at the webserver's root to the operations that they are."""
+def serve_at_root(blueprint: Blueprint, operations: Mapping[str, Operation], page: str) -> None:
+    """Lead the older URLs at the webserver's root to the operations that they are, and to the plugins' page."""
     older = [operation for operation in operations.values() if of_older_urls(operation.path)]
 
     @blueprint.record
@@ -75,3 +75,5 @@ def serve_at_root(blueprint: Blueprint, operations: Mapping[str, Operation]) -> 
             endpoint = f"{blueprint.name}.{operation.id}"
             methods = [operation.method.upper()]
             state.app.url_map.add(Rule(operation.path, endpoint=endpoint, methods=methods))
+        for path in {operation.path.removesuffix("api") for operation in older}:
+            state.app.add_url_rule(path, f"xtended_older_page{path}", lambda: page)

@@ -11,6 +11,7 @@ from fastapi.responses import HTMLResponse, JSONResponse
 
 from xtended.airflow_host.airflow3.host import Airflow3Host
 from xtended.api import PREFIX, SpecError, load_spec
+from xtended.older_page import older_page
 from xtended.pages import landing_page
 from xtended.problems import MEDIA_TYPE, Misconfigured
 from xtended.services import Services
@@ -63,7 +64,11 @@ def _api() -> list[dict[str, Any]]:
     mounted = [{"app": app, "url_prefix": PREFIX, "name": "Airflow Xtended"}]
     if older:
         mounted += [
-            {"app": AtRoot(app), "url_prefix": prefix, "name": f"Airflow Xtended at {prefix}"}
+            {
+                "app": AtRoot(app, older_page(load_spec())),
+                "url_prefix": prefix,
+                "name": f"Airflow Xtended at {prefix}",
+            }
             for prefix in OLDER_PREFIXES
         ]
     return mounted
