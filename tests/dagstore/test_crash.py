@@ -13,7 +13,7 @@ import pytest
 
 from dagstore.processes import at_system_call, ended, forked, run
 from dagstore.test_history import check_git, content
-from xtended.dagstore import ChangeSet, DagStore
+from xtended.dagstore import LIVE, ChangeSet, DagStore
 
 KILLS = int(os.environ.get("XTENDED_KILLS", "12"))
 """How often a process is killed at a random moment; a soak asks for 200, and for 1,000 files at once."""
@@ -96,6 +96,24 @@ def test_killed_at_each_system_call(root, tmp_path, taken_back):
     assert limit > 30
     assert states == {True, False}
     assert content(root) == (before if taken_back else after)
+
+
+def test_a_reader_finishes_what_a_killed_process_began(root, tmp_path):
+    history = tmp_path / "history"
+    first = change(DagStore(root, history), {"a.py": "1", "b.py": "1"})
+    assert run(lambda: change(DagStore(root, history), {"a.py": "2"}, ["b.py"], body=die)) < 0
+    store = DagStore(root, history)
+    newest = store.revisions(limit=1).revisions[0]
+    assert newest.parent == first
+    assert store.diff(newest.id, against=LIVE) == ""
+
+
+def test_a_reader_does_not_wait_for_a_change_that_is_being_made(root, tmp_path):
+    store = DagStore(root, tmp_path / "history")
+    first = change(store, {"a.py": "1"})
+    seen = []
+    change(store, {"a.py": "2"}, body=lambda: seen.append(store.revisions(limit=1).revisions[0].id))
+    assert seen == [first]
 
 
 def test_who_finishes_a_change_tells_of_it_once(root, tmp_path):

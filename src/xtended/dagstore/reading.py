@@ -12,7 +12,7 @@ from dulwich.objects import Blob
 
 from xtended.dagstore.changes import ChangeSet
 from xtended.dagstore.folder import Folder
-from xtended.dagstore.history import HEAD, History, Repository
+from xtended.dagstore.history import HEAD, PENDING, History, Repository
 from xtended.dagstore.index import Index
 from xtended.dagstore.recording import Recorder, leaf_of
 from xtended.dagstore.revisions import FileRow, Revision
@@ -70,6 +70,13 @@ class Reader:
     def behind(self) -> bool:
         """Whether the index is not true for the newest revision: lost, or its process was killed."""
         return self.head() != self._index.head()
+
+    def unfinished(self) -> bool:
+        """Whether the folder is on its way to a revision, or its process was killed there."""
+        if not self._history.exists:
+            return False
+        with self._history.open() as repository:
+            return repository.ref(PENDING) is not None
 
     def revisions(self, cursor: str | None, limit: int, path: str | None, dag_id: str | None) -> Page:
         before = None

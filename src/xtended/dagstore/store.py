@@ -80,7 +80,7 @@ class DagStore:
         self._keeper = Keeper(
             repository,
             self._index,
-            self._exclusive,
+            lambda: self._exclusive(lock_timeout),
             self._home,
             keep_days=keep_days,
             keep_revisions=keep_revisions,
@@ -191,7 +191,7 @@ class DagStore:
         dags = dict(dag_ids) if isinstance(dag_ids, Mapping) else dict.fromkeys(dag_ids)
         note = Note(operation, message, dags, request_key)
         due = False
-        with self._exclusive() as repository:
+        with self._exclusive(self._lock_timeout) as repository:
             with translated():
                 found = look(self._folder, staged.change_set.puts, staged.change_set.deletes)
                 self._recorder.note_outside(repository, found)
@@ -217,7 +217,7 @@ class DagStore:
         Raises as `apply`.
         """
         self.check_writable()
-        with self._exclusive() as repository, translated():
+        with self._exclusive(self._lock_timeout) as repository, translated():
             self._recorder.note_all_outside(repository)
 
     def tend(self) -> None:
@@ -302,21 +302,21 @@ class DagStore:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Keep every other change of the folder out, in any process. Raises FolderBusy, FolderUnavailable."""
-        with self._exclusive():
+        with self._exclusive(self._lock_timeout):
             yield
 
     @contextmanager
-    def _exclusive(self) -> Iterator[Repository]:
-        with alone(self._home / _LOCK, self._lock_timeout), self._journal.open() as repository:
+    def _exclusive(self, timeout: float) -> Iterator[Repository]:
+        with alone(self._home / _LOCK, timeout), self._journal.open() as repository:
             yield repository
 
     @contextmanager
     def _answering(self) -> Iterator[None]:
         with translated():
-            behind = self._reader.behind()
-        if behind:
-            # A change that is just being made will see to it as well.
-            with suppress(FolderBusy), self._exclusive():
+            behind, unfinished = self._reader.behind(), self._reader.unfinished()
+        if behind or unfinished:
+            # A change that is just being made will see to it as well: it is not waited for.
+            with suppress(FolderBusy), self._exclusive(self._lock_timeout if behind else 0):
                 pass
         with translated():
             yield
