@@ -246,9 +246,9 @@ class Airflow2:
     def __init__(self, url: str, user: str, password: str) -> None:
         self._url = url
         self._login = user, password
-        self.api = httpx.Client(
-            base_url=f"{url}/api/v1", timeout=60, auth=httpx.BasicAuth(user.encode(), password.encode())
-        )
+        # Not by password: Airflow would check that for each of the many looks at how a run is doing.
+        cookies = {self.session_cookie: self.session(user, password)}
+        self.api = httpx.Client(base_url=f"{url}/api/v1", timeout=60, cookies=cookies)
 
     def token(self, user: str, password: str) -> str:
         return "airflow-2-has-none"

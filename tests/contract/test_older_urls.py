@@ -242,45 +242,6 @@ def test_a_request_that_is_not_understood_is_an_error_in_the_older_form(
     printed(answer.json(), 400)
 
 
-@pytest.mark.parametrize("path", ["/rest_api/", "/admin/rest_api/"])
-def test_the_page_has_a_form_for_every_function_and_argument(
-    root: httpx.Client, server: Server, path: str
-) -> None:
-    page = root.get(path)
-    assert page.status_code == 200
-    assert page.headers["content-type"].startswith("text/html")
-    spec = server.admin.get("/openapi.json").json()
-    parameters = spec["paths"]["/rest_api/api"]["parameters"]
-    resolved = [
-        spec["components"]["parameters"][each["$ref"].rpartition("/")[2]] if "$ref" in each else each
-        for each in parameters
-    ]
-    names = {each["name"]: each for each in resolved}
-    for function in names.pop("api")["schema"]["enum"]:
-        assert f"<form data-name='{function}'>" in page.text
-    for argument in names:
-        assert f"<input name='{argument}'" in page.text
-    # For a keyboard and a screen reader: a label for each field, and a button that submits.
-    assert page.text.count("<input") == page.text.count("<label>")
-    assert page.text.count("<form") == page.text.count("<button>")
-    assert not re.search(r"""(?:src|href)=["'](?:https?:)?//""", page.text)
-
-
-def test_a_form_that_is_left_empty_is_a_call_without_arguments(server: Server) -> None:
-    cookie = server.airflow.session("admin", server.passwords["admin"])
-    answer = httpx.post(
-        f"{server.url}/rest_api/api?api=version",
-        # What a browser sends of it.
-        content=b"------boundary--\r\n",
-        headers={
-            "Content-Type": "multipart/form-data; boundary=----boundary",
-            "Cookie": f"{server.airflow.session_cookie}={cookie}",
-            "Sec-Fetch-Site": "same-origin",
-        },
-    )
-    assert printed(answer.json())["post_arguments"] == {}
-
-
 def test_shell_metacharacters_are_no_more_than_text(holder: httpx.Client) -> None:
     for text in ("$(touch pwned)", "`id`", "a;id", "a|id", "a&&id", "../../etc/passwd", "{{ 7*7 }}"):
         answer = holder.get("/rest_api/api", params={"api": "refresh_dag", "dag_id": text})
