@@ -61,7 +61,7 @@ def test_every_answer_is_one_that_the_contract_declares(
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=540,
+        timeout=850,
     )
     assert done.returncode == 0, done.stdout
     assert fuzzed.airflow.healthy()
