@@ -1,4 +1,4 @@
-"""What the extension adds to the api-server: time to import, and memory, its own and its warm parser's."""
+"""What the extension adds to Airflow's web process: time to import, and memory, its own and its warm parser's."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import statistics
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -31,34 +32,52 @@ SETTLE_SECONDS = 3
 MEGABYTE = 1024 * 1024
 
 HIDING = str(Path(__file__).parent / "without_extension")
-# Hidden from Airflow's own plugin manager, the extension is imported by hand, on top of a whole api-server.
+# Hidden from Airflow's own plugin manager, the extension is imported by hand, on top of a whole application.
 IMPORT = """
 import sys
 import time
-from airflow.api_fastapi.app import create_app
+from {module} import create_app
 create_app()
 if "xtended" in sys.modules:
     sys.exit("The extension is not hidden: Airflow has imported it already.")
 began = time.perf_counter()
-import xtended.plugin
+from xtended.plugin import XtendedPlugin
+XtendedPlugin().{mounted}
 print("SECONDS", time.perf_counter() - began)
 """
+
+
+@dataclass(frozen=True)
+class Web:
+    """Airflow's web process: its name, and the names that its application and its plugins' mounts have."""
+
+    command: str
+    module: str
+    mounted: str
+
+
+WEB = {
+    "airflow3": Web("api-server", "airflow.api_fastapi.app", "fastapi_apps"),
+    "airflow2": Web("webserver", "airflow.www.app", "flask_blueprints"),
+}
 
 
 def import_time(home: Path) -> Row:
     """Medians over fresh processes, the files in the operating system's cache."""
     environment = {**clean_environment(home), "PYTHONPATH": HIDING}
+    web = WEB[Home(environment).kind]
+    program = IMPORT.format(module=web.module, mounted=web.mounted)
     seconds = []
     for _ in range(IMPORTS):
         done = subprocess.run(
-            [sys.executable, "-c", IMPORT], env=environment, capture_output=True, text=True, check=False
+            [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False
         )
         if done.returncode:
             sys.exit(f"Importing the extension failed:\n{done.stderr}")
         seconds.append(float(done.stdout.rpartition("SECONDS")[2]))
     median = statistics.median(seconds)
     return Row(
-        what="import time added to the api-server",
+        what=f"import time added to the {web.command}",
         ours=f"{median:.2f} s",
         other="-",
         ratio="-",
@@ -75,12 +94,13 @@ def memory(home: Path) -> list[Row]:
         server, warm = _sizes(home, extension=True)
         with_it.append(server)
         parser.append(warm)
+    web = WEB[Home(clean_environment(home)).kind]
     server_before, server_after = statistics.median(without), statistics.median(with_it)
     warm_parser = statistics.median(parser)
     added = server_after - server_before
     return [
         Row(
-            "memory of the api-server",
+            f"memory of the {web.command}",
             f"{server_after:.0f} MB",
             f"without: {server_before:.0f} MB",
             "-",
@@ -100,7 +120,7 @@ def memory(home: Path) -> list[Row]:
 
 
 def _sizes(home: Path, *, extension: bool) -> tuple[float, float]:
-    """Megabytes of the api-server's processes, and of the parser's."""
+    """Megabytes of the web process and its children, and of the parser's."""
     password = secrets.token_urlsafe(12)
     environment = {**clean_environment(home), "ADMIN_PASSWORD": password}
     if not extension:
@@ -112,8 +132,9 @@ def _sizes(home: Path, *, extension: bool) -> tuple[float, float]:
         port = probe.getsockname()[1]
     group = ProcessGroup(settings.variables(port), home / "logs")
     try:
-        group.start("api-server", [sys.executable, "-m", "airflow", "api-server"])
-        _use(Airflow(f"http://127.0.0.1:{port}", home / "dags", password), extension)
+        web = WEB[settings.kind].command
+        group.start(web, [sys.executable, "-m", "airflow", web])
+        _use(Airflow(f"http://127.0.0.1:{port}", home / "dags", password, settings.kind), extension)
         time.sleep(SETTLE_SECONDS)
         everything = {p.pid for p in psutil.Process(os.getpid()).children(recursive=True)}
         parser = {pid for pid in everything | _detached_parsers(home) if _is_parser(pid)}
@@ -126,11 +147,12 @@ def _use(airflow: Airflow, extension: bool) -> None:
     deadline = time.monotonic() + READY_SECONDS
     while True:
         try:
-            client = airflow.bearer()
+            client = airflow.client()
+            client.get(airflow.api + CHEAPEST_OF_AIRFLOW)
             break
         except OSError:
             if time.monotonic() > deadline:
-                sys.exit("The api-server does not answer.")
+                sys.exit("The web process does not answer.")
             time.sleep(0.5)
     # What is compared has to be what it is taken for.
     expected = 200 if extension else 404
@@ -140,7 +162,7 @@ def _use(airflow: Airflow, extension: bool) -> None:
             f"GET version answered {status}, not {expected}: is the extension hidden where it should be?"
         )
     for number in range(REQUESTS):
-        client.get(CHEAPEST_OF_AIRFLOW)
+        client.get(airflow.api + CHEAPEST_OF_AIRFLOW)
         if extension:
             client.get(f"{XTENDED}/version")
             if number % 10 == 0:

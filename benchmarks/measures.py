@@ -33,7 +33,7 @@ def _seconds(value: float) -> str:
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table; `reached` is None where there is no target."""
+    """One line of the table; `reached` is None where there is no target, `p50` is this extension's, in seconds."""
 
     what: str
     ours: str
@@ -41,6 +41,7 @@ class Row:
     ratio: str
     target: str
     reached: bool | None
+    p50: float | None = None
 
     def cells(self) -> list[str]:
         word = {True: "yes", False: "**no**", None: "-"}[self.reached]
