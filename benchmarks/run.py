@@ -25,6 +25,7 @@ import older_plugin
 import psutil
 import reparse
 import restarts
+import runs
 import syncs
 from measures import Row, table
 from server import CLONE, Airflow, running
@@ -135,6 +136,9 @@ def main() -> None:
         rows = measure(options.deploys, options.sync_files, Path(scratch))
         if HOST == "airflow2":
             rows += measure_beside_older_plugin(options.deploys, Path(scratch))
+        else:
+            say("Controlling runs, on PostgreSQL")
+            rows += runs.measure(Path(scratch))
     about = f"{datetime.now(UTC):%Y-%m-%d}; {machine()}; {versions()}; {options.deploys} deploys each."
     write(f"{about}\n\n{table(rows)}")
     say(f"\n{about}\n\n{table(rows)}")
