@@ -35,14 +35,14 @@ class S3Server:
     access_key: str = "AKIDEXAMPLE"
     secret_key: str = "s3-secret/+key"
 
-    def client(self) -> Any:
+    def client(self, connections: int = 1) -> Any:
         return boto3.client(
             "s3",
             endpoint_url=self.url,
             region_name="us-east-1",
             aws_access_key_id=self.access_key,
             aws_secret_access_key=self.secret_key,
-            config=Config(s3={"addressing_style": "path"}),
+            config=Config(s3={"addressing_style": "path"}, max_pool_connections=connections),
         )
 
     def fill(self, bucket: str, files: dict[str, bytes]) -> None:
