@@ -27,9 +27,10 @@ def test_the_wheel_carries_the_spec_as_it_is(wheel):
     assert shipped == (CHECKOUT / "openapi" / "xtended.yaml").read_bytes()
 
 
-def test_the_wheel_carries_every_module_and_nothing_beside_the_package(wheel):
+def test_the_wheel_carries_every_module_and_template_and_nothing_beside_the_package(wheel):
     source = CHECKOUT / "src"
-    modules = {path.relative_to(source).as_posix() for path in source.rglob("*.py")}
+    written = (path for kind in ("*.py", "*.j2") for path in source.rglob(kind))
+    modules = {path.relative_to(source).as_posix() for path in written}
     names = {name for name in wheel.namelist() if ".dist-info/" not in name}
     assert names == modules | {"xtended/openapi/xtended.yaml"}
 

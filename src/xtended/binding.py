@@ -56,6 +56,7 @@ def offered_spec(settings: Settings) -> dict[str, Any]:
     if not settings.legacy_urls:
         for path in PATHS:
             del spec["paths"][path]
+        spec["tags"] = [tag for tag in spec["tags"] if tag["name"] != "older urls"]
     return spec
 
 

@@ -61,11 +61,12 @@ def _api() -> list[dict[str, Any]]:
     except (SettingsError, SpecError) as error:
         log.error("Airflow Xtended is not available: %s", error)
         app = _unavailable(str(error))
+    page = older_page(load_spec())
     mounted = [{"app": app, "url_prefix": PREFIX, "name": "Airflow Xtended"}]
     if older:
         mounted += [
             {
-                "app": AtRoot(app, older_page(load_spec())),
+                "app": AtRoot(app, page),
                 "url_prefix": prefix,
                 "name": f"Airflow Xtended at {prefix}",
             }
