@@ -103,6 +103,20 @@ def test_few_trees_stay_however_many_were_needed_at_a_time(store):
         assert not (staged.tree_root / "0.py").exists()
 
 
+def test_nothing_of_a_refused_change_set_stays(root, store, tmp_path):
+    (root / "team").mkdir()
+    (root / "team/a.py").write_text("live")
+    with store.stage(ChangeSet({"team/a.py": b"refused"}), force=True):
+        pass
+    with store.stage(ChangeSet({"team/a.py": b"refused"}), force=True) as staged:
+        # As DAG code might, to have a live file removed in place of the staged one.
+        shutil.rmtree(staged.tree_root / "team")
+        (staged.tree_root / "team").symlink_to(root / "team")
+    assert content(root) == {"team/a.py": b"live"}
+    kept = [path for path in (tmp_path / "history").rglob("*") if path.is_file() and not path.is_symlink()]
+    assert not any(b"refused" in path.read_bytes() for path in kept)
+
+
 def test_a_tree_shows_the_folder_whatever_it_showed_before(root, store):
     """Other change sets, other hands in the folder, and DAG code that wrote into the tree."""
     rng = random.Random(7)

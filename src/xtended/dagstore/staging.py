@@ -7,8 +7,8 @@ import os
 import shutil
 import stat
 import uuid
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from xtended.dagstore.folder import folder_problem
@@ -51,6 +51,8 @@ def shadow_tree(area: Path, root: Path, puts: Mapping[str, bytes], deletes: froz
     finally:
         if _others(area, home) >= _KEPT:
             shutil.rmtree(home, ignore_errors=True)
+        else:
+            _take_out(tree, puts)
         os.close(lock)
 
 
@@ -109,6 +111,17 @@ def _build(shadow: Path, live: Path, node: _Node, way: str) -> None:
             handle = os.open(shadow / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
             with os.fdopen(handle, "wb") as file:
                 file.write(below)
+
+
+def _take_out(tree: Path, puts: Iterable[str]) -> None:
+    """Remove the files that were staged: of a change set that is refused, nothing stays."""
+    for path in puts:
+        place = tree / path
+        # DAG code that was parsed may have put a link to a live folder in the way.
+        inside = [folder for folder in place.parents if folder.is_relative_to(tree)]
+        with suppress(OSError):
+            if all(_is_folder(folder) for folder in inside):
+                place.unlink()
 
 
 def _entries(folder: Path) -> dict[str, os.DirEntry[str]]:
