@@ -82,6 +82,15 @@ def test_a_result_may_be_larger_than_a_pipe(start: Start) -> None:
     assert len(process.ending.result["fields"]) == 5_000_000
 
 
+def test_a_program_that_does_not_start_is_told_by_its_exit_code(tmp_path: Path, cleaned: list[str]) -> None:
+    process = TaskProcess("no_such_program", ORDER, tmp_path, 30, lambda: cleaned.append("run"))
+    assert any("no_such_program" in line for line in [*process.lines()] if line)
+    assert process.ending is not None
+    assert process.ending.exit_code == 1
+    assert process.ending.result == {}
+    assert cleaned == ["run"]
+
+
 def test_an_exception_is_a_result(start: Start) -> None:
     process = start("raise ValueError('no')")
     log = [line for line in process.lines() if line is not None]

@@ -94,8 +94,10 @@ class TaskProcess:
         finally:
             os.close(theirs)
         assert self._process.stdin is not None  # noqa: S101 - it is a pipe
-        self._process.stdin.write(order.encode())
-        self._process.stdin.flush()
+        # One that has ended already says so by its exit code.
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.write(order.encode())
+            self._process.stdin.flush()
         threading.Thread(target=self._watch, name="xtended-task-watch", daemon=True).start()
 
     def lines(self) -> Iterator[str | None]:
@@ -181,7 +183,8 @@ class TaskProcess:
         os.close(self._result)
         for stream in (self._process.stdin, self._process.stdout):
             if stream is not None:
-                stream.close()
+                with contextlib.suppress(BrokenPipeError):
+                    stream.close()
         self._release()
 
     def _release(self) -> None:
