@@ -7,12 +7,14 @@ import os
 import random
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import httpx
 import psutil
 import pytest
+import real_servers
+from real_servers import S3Server
 
 from contract import dag_files
 from contract import server as servers
@@ -25,9 +27,17 @@ KILLS = int(os.environ.get("XTENDED_SERVER_KILLS", "2"))
 FILES = 1000
 """Files of the large change sets."""
 
+SETTINGS = {"AIRFLOW__XTENDED_API__OUTBOUND_ALLOW": "127.0.0.1/32"}
+
 SEED = int(os.environ.get("XTENDED_SEED", "1"))
 
 Files = Mapping[str, bytes]
+
+
+@pytest.fixture
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    with real_servers.s3(tmp_path_factory.mktemp("s3")) as server:
+        yield server
 
 
 class Writer:
@@ -37,8 +47,9 @@ class Writer:
     under way would make of it.
     """
 
-    def __init__(self, server: Server, states: dict[str, Files], rng: random.Random) -> None:
+    def __init__(self, server: Server, s3: S3Server, states: dict[str, Files], rng: random.Random) -> None:
         self._server = server
+        self._s3 = s3
         self._states = states
         self._rng = rng
         self.allowed: list[Files] = [server.files()]
@@ -51,7 +62,8 @@ class Writer:
     def _go_on(self) -> None:
         try:
             while True:
-                send, after = self._rng.choice([self._deploy, self._zip, self._rollback, self._purge])()
+                ways = [self._deploy, self._zip, self._rollback, self._purge, self._sync]
+                send, after = self._rng.choice(ways)()
                 self.allowed.append(after)
                 revision = success(send())["revision"]
                 self._states[revision] = after
@@ -83,6 +95,22 @@ class Writer:
     def _purge(self) -> tuple[Callable[[], httpx.Response], Files]:
         return lambda: self._server.admin.post("/purge_dags"), {}
 
+    def _sync(self) -> tuple[Callable[[], httpx.Response], Files]:
+        bucket = f"bucket-{self._rng.randrange(10**9)}"
+        dag_id = f"synced_{self._rng.randrange(3)}"
+        files = {f"text_{n}.txt": f"{self._rng.random()}\n".encode() for n in range(200)}
+        files[f"{dag_id}.py"] = dag_files.dag(dag_id)
+        self._s3.fill(bucket, files)
+        fields = {
+            "s3_bucket_name": bucket,
+            "s3_region": "us-east-1",
+            "s3_access_key": self._s3.access_key,
+            "s3_secret_key": self._s3.secret_key,
+            "s3_endpoint_url": self._s3.url,
+        }
+        form = {name: (None, value) for name, value in fields.items()}
+        return lambda: self._server.admin.post("/s3_sync", files=form), files
+
 
 def kill(server: Server) -> None:
     """All at once and without warning, as a power cut or an out-of-memory killer does."""
@@ -105,9 +133,9 @@ def check_whole(server: Server, allowed: list[Files]) -> None:
 
 
 @pytest.mark.timeout(0)
-def test_the_folder_is_whole_after_each_kill(tmp_path: Path) -> None:
+def test_the_folder_is_whole_after_each_kill(tmp_path: Path, s3: S3Server) -> None:
     rng = random.Random(SEED)
-    server = servers.start(tmp_path, {})
+    server = servers.start(tmp_path, SETTINGS)
     states: dict[str, Files] = {}
     try:
         (server.dags / "data").mkdir()
@@ -118,14 +146,14 @@ def test_the_folder_is_whole_after_each_kill(tmp_path: Path) -> None:
         (purge,) = success(server.admin.get("/revisions", params={"limit": 1}))["revisions"]
         states[purge["parent"]] = files
         for _ in range(KILLS):
-            writer = Writer(server, states, rng)
+            writer = Writer(server, s3, states, rng)
             at_work = threading.Thread(target=writer.run)
             at_work.start()
             time.sleep(rng.uniform(0.5, 4))
             kill(server)
             at_work.join()
             assert writer.refused is None
-            server = servers.start(tmp_path, {})
+            server = servers.start(tmp_path, SETTINGS)
             check_whole(server, writer.allowed)
     finally:
         server.close()
