@@ -88,6 +88,7 @@ def test_a_connection_is_set_by_its_parts_or_its_uri(admin: httpx.Client, name: 
         {"uri": "http://h", "conn_type": "http"},
         {"uri": "http://h", "host": "h"},
         {"uri": f"http://me:{SECRET}@h:port/"},
+        {"uri": SECRET},
         {"conn_type": "http", "extra": f"[{SECRET}"},
         {"conn_type": "http", "port": "99999"},
     ],

@@ -158,22 +158,30 @@ class _Changes:
 
 def _connection_row(wanted: NewConnection) -> Any:
     """Raises BadRequest; it never repeats what was sent, which may be a secret."""
+    refusal = BadRequest("The URI can't be read, or what it says makes no connection.")
     try:
-        if wanted.uri is not None:
-            row: Any = ConnectionRow(conn_id=wanted.conn_id, uri=wanted.uri, description=wanted.description)
-            if wanted.extra is not None:
-                row.set_extra(wanted.extra)
-            return row
-        return ConnectionRow(
-            conn_id=wanted.conn_id,
-            conn_type=wanted.conn_type,
-            description=wanted.description,
-            host=wanted.host,
-            login=wanted.login,
-            password=wanted.password,
-            schema=wanted.schema,
-            port=wanted.port,
-            extra=wanted.extra,
-        )
+        row = _unchecked_row(wanted)
     except Exception:  # noqa: BLE001 - Airflow raises several kinds, with the URI in their words
-        raise BadRequest("The URI can't be read, or what it says makes no connection.") from None
+        raise refusal from None
+    if not row.conn_type:
+        raise refusal
+    return row
+
+
+def _unchecked_row(wanted: NewConnection) -> Any:
+    if wanted.uri is not None:
+        row: Any = ConnectionRow(conn_id=wanted.conn_id, uri=wanted.uri, description=wanted.description)
+        if wanted.extra is not None:
+            row.set_extra(wanted.extra)
+        return row
+    return ConnectionRow(
+        conn_id=wanted.conn_id,
+        conn_type=wanted.conn_type,
+        description=wanted.description,
+        host=wanted.host,
+        login=wanted.login,
+        password=wanted.password,
+        schema=wanted.schema,
+        port=wanted.port,
+        extra=wanted.extra,
+    )

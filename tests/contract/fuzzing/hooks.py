@@ -13,18 +13,21 @@ import schemathesis
 # Gunicorn, which Airflow 2 is served by, takes 4094 bytes: it answers by itself where there are more.
 LONGEST_QUERY = 3500
 
+# Required numbers of a form: without these, whatever is made up for it would be left out.
+_NUMBERS = {"slots"}
 _SPELLINGS = {"true", "t", "1", "yes", "y", "on", "false", "f", "0", "no", "n", "off"}
 
 
 def _ambiguous(values: Any) -> bool:
     return isinstance(values, dict) and any(
         not isinstance(value, bool)
+        and not (name in _NUMBERS and isinstance(value, int))
         and (
             value is None
             or isinstance(value, int | float | list | dict)
             or str(value).strip().lower() in _SPELLINGS
         )
-        for value in values.values()
+        for name, value in values.items()
     )
 
 
