@@ -137,16 +137,24 @@ def kill(call: Call, ref: RunRef, task: TaskRef | None) -> tuple[Run, list[Insta
 
 
 def wait_until_gone(call: Call, killed: Sequence[Instance]) -> dict[tuple[str, int], str]:
-    """Wait, bounded, for killed processes: each is `gone`, `running`, or `elsewhere` (on another machine)."""
-    alive = call.services.host.runs.process_alive
-    waiting = {(one.task_id, one.map_index): one for one in killed if one.state == "running" and one.pid}
+    """Wait, bounded, for killed processes and all that they have started.
+
+    Each is `gone`, `running`, or `elsewhere` (on another machine).
+    """
     seen: dict[tuple[str, int], str] = {}
+    waiting: dict[tuple[str, int], Callable[[], bool]] = {}
+    for one in killed:
+        if one.state == "running" and one.pid:
+            alive = call.services.host.runs.watch_process(one)
+            if alive is None:
+                seen[one.task_id, one.map_index] = "elsewhere"
+            else:
+                waiting[one.task_id, one.map_index] = alive
     deadline = time.monotonic() + WAIT_SECONDS
     while waiting:
-        for key, one in list(waiting.items()):
-            state = alive(one)
-            if state is not True:
-                seen[key] = "elsewhere" if state is None else "gone"
+        for key, alive in list(waiting.items()):
+            if not alive():
+                seen[key] = "gone"
                 del waiting[key]
         if not waiting or time.monotonic() > deadline:
             break

@@ -43,7 +43,9 @@ def recording() -> Iterator[None]:
         def send(client: httpx.Client, request: httpx.Request, **options: Any) -> httpx.Response:
             answer = plain(client, request, **options)
             path = request.url.path.removeprefix(PREFIX)
-            if path != request.url.path and not (answer.is_success and path.startswith(_DOCUMENTS)):
+            ours = path != request.url.path and not (answer.is_success and path.startswith(_DOCUMENTS))
+            # A streamed answer is the test's to read; those of `stream` are lines, and each has tests of its own.
+            if ours and answer.is_stream_consumed:
                 file.write(json.dumps(_line(request.method, path, answer)) + "\n")
             return answer
 
@@ -53,14 +55,14 @@ def recording() -> Iterator[None]:
 
 def _line(method: str, path: str, answer: httpx.Response) -> dict[str, Any]:
     media_type = answer.headers.get("content-type", "").partition(";")[0]
-    body = answer.json() if media_type.endswith("json") and answer.content else None
+    body = answer.json() if media_type.endswith(("/json", "+json")) and answer.content else None
     return {
         # Without the phase: what a fixture asks belongs to the test.
         "test": re.sub(r" \(\w+\)$", "", os.environ["PYTEST_CURRENT_TEST"]),
         "request": f"{method} {_template(path)}",
         "status": answer.status_code,
         "media_type": media_type,
-        "problem": body.get("type") if media_type.endswith("problem+json") else None,
+        "problem": body.get("type") if body and media_type.endswith("problem+json") else None,
         "fields": sorted(_fields(body)),
     }
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import pytest
-from airflow._shared.module_loading.file_discovery import find_path_from_directory
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from xtended.dagstore import DagStore
+
+try:
+    from airflow._shared.module_loading.file_discovery import find_path_from_directory
+except ImportError:
+    from airflow.utils.file import find_path_from_directory
 
 FILES = ["a.py", "b.py", "team/a.py", "team/b.py", "team/deep/a.py", "test/a.py", "test/x.zip"]
 GLOBS = [

@@ -205,6 +205,9 @@ class Runs(Protocol):
         """
         ...
 
-    def process_alive(self, instance: Instance) -> bool | None:
-        """Whether the process of this try is alive; None where it ran on another machine."""
+    def watch_process(self, instance: Instance) -> Callable[[], bool] | None:
+        """A way to ask whether the process of this try, or one that it has started by now, is alive.
+
+        None where it runs on another machine.
+        """
         ...

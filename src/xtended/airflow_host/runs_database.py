@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol, TypeVar
 
@@ -95,13 +95,22 @@ class DatabaseRuns:
                     return work(ChangingRuns(session, self._tables))
         raise AssertionError("run_with_db_retries ends with a result or raises")
 
-    def process_alive(self, instance: Instance) -> bool | None:
+    def watch_process(self, instance: Instance) -> Callable[[], bool] | None:
         if instance.pid is None or instance.hostname != get_hostname():
             return None
-        try:
-            return bool(psutil.Process(instance.pid).status() != psutil.STATUS_ZOMBIE)
-        except psutil.NoSuchProcess:
-            return False
+        family: list[psutil.Process] = []
+        with suppress(psutil.NoSuchProcess):
+            first = psutil.Process(instance.pid)
+            family = [first, *first.children(recursive=True)]
+        return lambda: any(_lives(process) for process in family)
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        # `is_running` tells a process from a later one of the same number.
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 class SessionRuns:
