@@ -17,7 +17,7 @@ from contract import server as servers
 from contract.server import Server
 
 DAGS = Path(__file__).with_name("dags.py")
-SECONDS = 120
+SECONDS = 240
 # What only one host does is tested on that host.
 collect_ignore = [kind for kind in ("airflow2", "airflow3") if kind != hosts.installed().kind]
 DONE = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
