@@ -54,7 +54,7 @@ def _publish(host: Any, dag_id: str, tasks: set[str]) -> None:
     parsed = ParsedFile("wide.py", (ParsedDag(dag_id, SerializedDAG.to_dict(made)),), (), (), 0.1)
     with host.transaction() as change:
         change.publish([parsed])
-        change.unpause([dag_id])
+        change.set_paused([dag_id], paused=False)
 
 
 @pytest.fixture
