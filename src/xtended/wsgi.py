@@ -92,6 +92,10 @@ class _Bound(Resolver):
         answer = bind(self._operations[operation_id], self._services, _neutral, _header)
 
         def run(**arguments: Any) -> Response:
+            if request.args and not operation.parameters:
+                # Connexion 2 looks at the query only where the operation takes one.
+                names = ", ".join(sorted(request.args))
+                raise BadRequestProblem(detail=f"Extra query parameter(s) {names} not in spec")
             if request.mimetype == "application/json" and not all_json(operation.consumes):
                 # Connexion 2 knows one media type per body, here that of forms.
                 arguments["body"] = request.get_json()

@@ -29,6 +29,8 @@ _PR_SET_PDEATHSIG = 1
 PASSWORDS = {"admin": "adm1n:pass", "op": "op-Passwort", "user": "üser-pässwörd-✓", "viewer": "viewer pass"}
 # Rows that change while nobody asks for anything.
 _RESTLESS_TABLES = frozenset({"job", "session"})
+# Columns of Flask-AppBuilder's users that change with each login, whatever it is for.
+_RESTLESS_COLUMNS = frozenset({"last_login", "login_count", "fail_login_count"})
 
 
 @dataclass
@@ -85,7 +87,10 @@ class Server:
                 row["name"] for row in connection.execute("SELECT name FROM sqlite_master WHERE type='table'")
             ]
             return {
-                table: [dict(row) for row in connection.execute(f'SELECT * FROM "{table}"')]
+                table: [
+                    {column: row[column] for column in set(row.keys()) - _RESTLESS_COLUMNS}
+                    for row in connection.execute(f'SELECT * FROM "{table}"')
+                ]
                 for table in tables
                 if table not in _RESTLESS_TABLES
             }

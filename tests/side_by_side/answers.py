@@ -11,6 +11,8 @@ from typing import Any
 ANSWERS = Path(__file__).parents[2] / ".answers"
 HOSTS = ("airflow3", "airflow2")
 
+# Where the web server is killed, and what it has answered by then, is left to chance.
+RANDOM = ("tests/contract/test_killed.py::",)
 _RUN_SELECTED = "tests/contract/runs/test_run_selected.py"
 DIFFERENCES: Mapping[str, str] = {
     "tests/contract/test_gate.py::test_a_bearer_token_is_accepted_where_airflow_has_them": (
@@ -18,6 +20,9 @@ DIFFERENCES: Mapping[str, str] = {
     ),
     "tests/contract/test_dag_rights.py::test_a_password_a_token_and_a_session_are_the_same_user": (
         "Airflow 2 has no tokens, so there is one proof less"
+    ),
+    "tests/contract/test_history.py::test_no_other_file_can_be_read[%2Fetc%2Fpasswd]": (
+        "Airflow 2's web server takes two slashes for one before the contract sees the path"
     ),
     f"{_RUN_SELECTED}::test_a_chosen_task_runs_whatever_its_trigger_rule[all_done_min_one_success]": (
         "Airflow 2 has no such trigger rule"
@@ -38,7 +43,7 @@ def cases(host: str) -> Mapping[str, list[dict[str, Any]]]:
     for line in place.read_text().splitlines():
         answer = json.loads(line)
         test = answer.pop("test")
-        if any(f"/{kind}/" in test for kind in HOSTS):
+        if test.startswith(RANDOM) or any(f"/{kind}/" in test for kind in HOSTS):
             continue
         answers = found[test]
         if answers[-1:] != [answer]:

@@ -139,6 +139,7 @@ class Parser:
             self._launcher.start()
             connection = self._launcher.connect()
             if connection is None:
+                log.error("The DAG parser ended as soon as it was started: %s", self.last_words())
                 raise ParserUnavailable("The DAG parser ended as soon as it was started.")
         self._hold_lease()
         return connection
@@ -217,6 +218,7 @@ class _Run:
         except OSError as error:
             # The parser went away between two calls; once is chance.
             if retried:
+                log.error("The DAG parser ends when it is asked to parse: %s", self._parser.last_words())
                 raise ParserUnavailable("The DAG parser ends when it is asked to parse.") from error
             self._send(paths, retried=True)
             return

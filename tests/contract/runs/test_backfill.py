@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from contract.checks import problem, success
+from contract.recording import A_MATTER_OF_TIME
 from contract.runs.conftest import Control
 
 
@@ -26,7 +27,9 @@ def _ended(control: Control, made: dict[str, Any]) -> list[str]:
     """Wait for the end of the backfill's runs; answers their states."""
     states = [control.finished("daily", run_id) for run_id in _run_ids(made)]
     # Airflow sees only every half minute that a backfill has come to its end.
-    answer = control.api.post("/cancel_backfill", params={"dag_id": "daily"})
+    answer = control.api.post(
+        "/cancel_backfill", params={"dag_id": "daily"}, extensions={A_MATTER_OF_TIME: True}
+    )
     assert answer.status_code in (200, 409), answer.text
     assert [run["state"] for run in _state(control, made["backfill_id"])["runs"]] == states
     return states
