@@ -306,7 +306,7 @@ class Host(Protocol):
         """The folder that DAG files go to. Raises FolderNotOurs where the bundle can't be written to."""
         ...
 
-    def ignore_syntax(self) -> Literal["glob", "regexp"]:
+    def ignore_syntax(self) -> Literal["glob", "glob_first", "regexp"]:
         """How Airflow reads `.airflowignore` files."""
         ...
 

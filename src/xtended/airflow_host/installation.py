@@ -29,7 +29,7 @@ class Installation:
     def home(self) -> Path:
         return Path(AIRFLOW_HOME)
 
-    def ignore_syntax(self) -> Literal["glob", "regexp"]:
+    def ignore_syntax(self) -> Literal["glob", "glob_first", "regexp"]:
         # Either Airflow's own default is in its configuration already.
         return "regexp" if conf.get("core", "dag_ignore_file_syntax") == "regexp" else "glob"
 

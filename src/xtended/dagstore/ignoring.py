@@ -2,7 +2,8 @@
 
 Airflow reads one ignore file per folder, adds its patterns to those of the folders above, and does not enter
 an ignored folder. A regexp is searched for in the path from the DAG folder. A glob with a slash at its start
-or in its middle counts from the ignore file's folder, any other is held against the last part of the path.
+or in its middle counts from the ignore file's folder, any other is held against the last part of the path. Of
+patterns that say the same, the last counts; on Airflow 2 ("glob_first") the first.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from pathspec.patterns.gitwildmatch import GitWildMatchPattern
 __all__ = ["IGNORE_FILE", "IgnoreRules", "Syntax"]
 
 IGNORE_FILE = ".airflowignore"
-Syntax = Literal["glob", "regexp"]
+Syntax = Literal["glob", "glob_first", "regexp"]
 
 _COMMENT = re.compile(r"\s*#.*")
 _log = logging.getLogger(__name__)
@@ -65,7 +66,8 @@ class IgnoreRules:
         if ignore_file is None:
             return self
         lines = [_COMMENT.sub("", line) for line in ignore_file.split("\n")]
-        return IgnoreRules(self.syntax, self.rules + tuple(_compile(self.syntax, lines, folder)))
+        rules = (*self.rules, *_compile(self.syntax, lines, folder))
+        return IgnoreRules(self.syntax, _without_repeats(rules) if self.syntax == "glob_first" else rules)
 
     def ignored(self, path: str, *, is_folder: bool) -> bool:
         """Whether these rules hide `path`, an entry of the folder they hold for; the last rule wins."""
@@ -73,8 +75,12 @@ class IgnoreRules:
         return next((verdict for verdict in verdicts if verdict is not None), False)
 
 
+def _without_repeats(rules: tuple[_Rule, ...]) -> tuple[_Rule, ...]:
+    return tuple(rule for place, rule in enumerate(rules) if rule not in rules[:place])
+
+
 def _compile(syntax: Syntax, lines: Sequence[str], folder: str) -> list[_Rule]:
-    if syntax == "glob":
+    if syntax != "regexp":
         return [_glob(line, folder) for line in lines if line and line.strip() != "/"]
     rules: list[_Rule] = []
     for line in lines:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 from airflow.utils.log.secrets_masker import redact
 from flask import Flask, current_app
@@ -45,6 +46,10 @@ class Airflow2Host(Installation):
 
     def dag_folder(self) -> Path:
         return folder.dag_folder()
+
+    def ignore_syntax(self) -> Literal["glob", "glob_first", "regexp"]:
+        syntax = super().ignore_syntax()
+        return "glob_first" if syntax == "glob" else syntax
 
     def bundle_name(self) -> str:
         return folder.BUNDLE_NAME
