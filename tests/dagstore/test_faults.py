@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import itertools
 import os
 import resource
@@ -13,6 +12,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from disks import small_disk
 
 from dagstore.processes import FAULTS, at_system_call, failing, run
 from dagstore.test_crash import change, die
@@ -70,14 +70,6 @@ def test_a_fault_at_each_system_call(root, tmp_path):
     assert undone > 15
     assert done > 5
     check_git(store, tmp_path)
-
-
-def small_disk(folder: Path) -> bool:
-    """Mount a tmpfs there, where that is allowed."""
-    folder.mkdir()
-    libc = ctypes.CDLL(None, use_errno=True)
-    options = f"size={TMPFS_BYTES},mode=0755".encode()
-    return bool(libc.mount(b"tmpfs", os.fsencode(folder), b"tmpfs", 0, options) == 0)
 
 
 def fill(folder: Path, leave: int) -> Path:
@@ -139,15 +131,9 @@ def with_a_file_limit(folder: Path) -> None:
 
 
 def test_a_full_disk(tmp_path):
-    libc = ctypes.CDLL(None, use_errno=True)
     disk = tmp_path / "disk"
-    if not small_disk(disk):
-        assert run(lambda: with_a_file_limit(disk)) == 0
-        return
-    try:
-        assert run(lambda: on_a_small_disk(disk)) == 0
-    finally:
-        libc.umount2(os.fsencode(disk), 2)
+    with small_disk(disk, TMPFS_BYTES) as mounted:
+        assert run(lambda: (on_a_small_disk if mounted else with_a_file_limit)(disk)) == 0
 
 
 def test_a_missing_right_in_the_middle():
@@ -195,9 +181,7 @@ def test_a_missing_right_in_the_middle():
 def test_a_folder_that_is_a_mount_of_its_own(tmp_path):
     """Renaming does not cross mounts: files wait inside of the folder then, where Airflow does not look."""
     disk = tmp_path / "dags"
-    libc = ctypes.CDLL(None, use_errno=True)
-    mounted = small_disk(disk)
-    try:
+    with small_disk(disk, TMPFS_BYTES) as mounted:
         (disk / "theirs").mkdir()
         store = DagStore(disk, tmp_path / "history")
         (disk / "theirs/a.py").write_text("1")
@@ -221,18 +205,13 @@ def test_a_folder_that_is_a_mount_of_its_own(tmp_path):
             change(store, {"a.py": "3", "new.py": "3"}, body=refuse)
         assert snapshot(disk) == before
         assert list(disk.glob(".*")) == []
-    finally:
-        if mounted:
-            libc.umount2(os.fsencode(disk), 2)
 
 
 def test_what_waited_in_a_mount_of_its_own_is_swept_after_a_kill(tmp_path):
     root, history = tmp_path / "dags", tmp_path / "history"
     root.mkdir()
     disk = root / "team"
-    libc = ctypes.CDLL(None, use_errno=True)
-    mounted = small_disk(disk)
-    try:
+    with small_disk(disk, TMPFS_BYTES):
         change(DagStore(root, history), {"a.py": "1", "team/b.py": "1"})
 
         def work():
@@ -243,6 +222,3 @@ def test_what_waited_in_a_mount_of_its_own_is_swept_after_a_kill(tmp_path):
         store.recover()
         assert content(root) == {"a.py": b"2", "team/b.py": b"2"}
         assert list(root.rglob(".*")) == []
-    finally:
-        if mounted:
-            libc.umount2(os.fsencode(disk), 2)
