@@ -34,7 +34,7 @@ run: $(HOSTS:%=.venv/%/.host) ## Start Airflow with this extension, on http://lo
 test: $(HOSTS:%=.venv/%/.dev) .venv/tools/.done .venv/servers/.done ## Run the tests
 	@.venv/$(firstword $(HOSTS))/bin/python $(if $(filter 1,$(words $(HOSTS))),-m pytest,scripts/test_hosts.py) $(ARGS)
 
-soak: .venv/$(HOST)/.dev .venv/servers/.done ## Kill writers and the web server at random moments, 200 times each (hours)
+soak: .venv/$(HOST)/.dev .venv/servers/.done ## Kill writers, the web server, and it again during syncs, 200 times each (hours)
 	XTENDED_KILLS=200 XTENDED_KILL_FILES=1000 XTENDED_SERVER_KILLS=200 .venv/$(HOST)/bin/python -m pytest \
 		tests/dagstore/test_crash.py tests/contract/test_killed.py $(ARGS)
 

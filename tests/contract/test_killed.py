@@ -21,8 +21,8 @@ from contract import server as servers
 from contract.checks import success
 from contract.server import Server
 
-KILLS = int(os.environ.get("XTENDED_SERVER_KILLS", "2"))
-"""How often the server is killed; a soak asks for 200."""
+KILLS = int(os.environ.get("XTENDED_SERVER_KILLS", "1"))
+"""How often the server is killed in each test; a soak asks for 200."""
 
 FILES = 1000
 """Files of the large change sets."""
@@ -47,11 +47,22 @@ class Writer:
     under way would make of it.
     """
 
-    def __init__(self, server: Server, s3: S3Server, states: dict[str, Files], rng: random.Random) -> None:
+    def __init__(
+        self,
+        server: Server,
+        s3: S3Server,
+        states: dict[str, Files],
+        rng: random.Random,
+        *,
+        syncs_only: bool,
+    ) -> None:
         self._server = server
         self._s3 = s3
         self._states = states
         self._rng = rng
+        self._ways = (
+            [self._sync] if syncs_only else [self._deploy, self._zip, self._rollback, self._purge, self._sync]
+        )
         self.allowed: list[Files] = [server.files()]
         self.refused: AssertionError | None = None
 
@@ -62,8 +73,7 @@ class Writer:
     def _go_on(self) -> None:
         try:
             while True:
-                ways = [self._deploy, self._zip, self._rollback, self._purge, self._sync]
-                send, after = self._rng.choice(ways)()
+                send, after = self._rng.choice(self._ways)()
                 self.allowed.append(after)
                 revision = success(send())["revision"]
                 self._states[revision] = after
@@ -133,7 +143,8 @@ def check_whole(server: Server, allowed: list[Files]) -> None:
 
 
 @pytest.mark.timeout(0)
-def test_the_folder_is_whole_after_each_kill(tmp_path: Path, s3: S3Server) -> None:
+@pytest.mark.parametrize("syncs_only", [False, True], ids=["changes of all kinds", "syncs"])
+def test_the_folder_is_whole_after_each_kill(tmp_path: Path, s3: S3Server, syncs_only: bool) -> None:
     rng = random.Random(SEED)
     server = servers.start(tmp_path, SETTINGS)
     states: dict[str, Files] = {}
@@ -146,7 +157,7 @@ def test_the_folder_is_whole_after_each_kill(tmp_path: Path, s3: S3Server) -> No
         (purge,) = success(server.admin.get("/revisions", params={"limit": 1}))["revisions"]
         states[purge["parent"]] = files
         for _ in range(KILLS):
-            writer = Writer(server, s3, states, rng)
+            writer = Writer(server, s3, states, rng, syncs_only=syncs_only)
             at_work = threading.Thread(target=writer.run)
             at_work.start()
             time.sleep(rng.uniform(0.5, 4))
