@@ -11,8 +11,6 @@ import stat
 import subprocess
 import sys
 import tempfile
-import threading
-import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -61,23 +59,17 @@ class Launcher:
     def start(self) -> None:
         """Start the parser unless it is there by now: its socket is, afterwards. Raises ParserUnavailable."""
         path = self._socket_path()
-        deadline = time.monotonic() + START_PATIENCE
         try:
             with FileLock(path.with_suffix(".lock"), timeout=START_PATIENCE):
                 if self._listening():
                     return
-                process = self._spawn(path)
-                while not self._listening():
-                    if process.poll() is not None:
-                        raise self._failed(f"it ended with status {process.returncode}")
-                    if time.monotonic() > deadline:
-                        process.kill()
-                        raise self._failed(f"it does not listen after {START_PATIENCE:.0f} seconds")
-                    time.sleep(0.01)
-                # Somebody has to take its exit status, whenever that comes.
-                threading.Thread(target=process.wait, name="xtended-parser-wait", daemon=True).start()
+                status = self._spawn(path)
+                if status or not self._listening():
+                    raise self._failed(f"it ended with status {status}")
         except Timeout:
             raise ParserUnavailable("The DAG parser is still being started; try again.") from None
+        except subprocess.TimeoutExpired:
+            raise self._failed(f"it does not listen after {START_PATIENCE:.0f} seconds") from None
 
     def _listening(self) -> bool:
         connection = self.connect()
@@ -86,7 +78,8 @@ class Launcher:
         connection.close()
         return True
 
-    def _spawn(self, path: Path) -> subprocess.Popen[bytes]:
+    def _spawn(self, path: Path) -> int:
+        """The exit status of what goes on as the parser once it listens: 0 where it does."""
         command = [sys.executable, "-P", "-m", "xtended.dagparse.server"]
         command += [
             "--socket",
@@ -97,14 +90,16 @@ class Launcher:
             str(self._idle_seconds),
         ]
         with path.with_suffix(".log").open("wb") as errors:
-            return subprocess.Popen(  # noqa: S603
+            return subprocess.run(  # noqa: S603
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=errors,
                 env=self._environ,
                 start_new_session=True,
-            )
+                timeout=START_PATIENCE,
+                check=False,
+            ).returncode
 
     def _failed(self, how: str) -> ParserUnavailable:
         log.error("The DAG parser did not start, %s: %s", how, self.last_words())

@@ -28,6 +28,16 @@ def adopt_orphans() -> None:
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
+def detach() -> None:
+    """Go on as nobody's child: the process that was started ends, with status 0.
+
+    Who started it may be Gunicorn's master, and Airflow 2 takes every child of that for a worker: with one too many
+    it gives the web server up after two minutes.
+    """
+    if os.fork() != 0:
+        os._exit(0)
+
+
 def die_with_parent(signal_number: signal.Signals, parent: int) -> None:
     """Have the kernel send this process a signal when process `parent`, which forked it, ends."""
     _prctl(_PR_SET_PDEATHSIG, int(signal_number))

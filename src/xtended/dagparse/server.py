@@ -285,9 +285,10 @@ def main(arguments: list[str] | None = None) -> int:
     options.add_argument("--backend", required=True, help="module:attribute that parses one file")
     options.add_argument("--idle", type=float, required=True, help="seconds without a request before it ends")
     given = options.parse_args(arguments)
-    processes.adopt_orphans()
     # Listening comes first, so that requests queue up while Airflow is being loaded.
     server = Server(given.socket, given.idle)
+    processes.detach()
+    processes.adopt_orphans()
     backend = _load(given.backend)
     # What is loaded now stays for good: keep the collector of every forked process from touching its pages.
     gc.collect()
