@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 from xtended.airflow_host.base import Connection
 from xtended.problems import BadRequest
 from xtended.services import Services
 from xtended.sources.base import Source
-from xtended.sources.mongo import Documents, MongoSource
-from xtended.sources.s3 import Bucket, S3Keys, S3Source
+
+# boto3 and pymongo take 12 MB and 0.15 s of each web worker: they are loaded with the first source of their kind.
+if TYPE_CHECKING:
+    from xtended.sources.mongo import MongoSource
+    from xtended.sources.s3 import S3Keys, S3Source
 
 # Airflow's own options of a MongoDB connection, which are no options of pymongo.
 _NO_URI_OPTIONS = frozenset({"srv", "ssl", "allow_insecure", "uri"})
@@ -31,6 +34,8 @@ def _filled(fields: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def s3_source(services: Services, fields: Mapping[str, Any]) -> S3Source:
     """Raises BadRequest, NotFound (the connection)."""
+    from xtended.sources.s3 import Bucket, S3Keys, S3Source
+
     fields = _filled(fields)
     conn_id, access, secret = (fields.get(name) for name in ("conn_id", "s3_access_key", "s3_secret_key"))
     if (access is None) is not (secret is None):
@@ -64,6 +69,8 @@ def s3_source(services: Services, fields: Mapping[str, Any]) -> S3Source:
 
 
 def _aws_keys(connection: Connection) -> S3Keys | None:
+    from xtended.sources.s3 import S3Keys
+
     if connection.conn_type not in ("aws", "s3", "generic", ""):
         raise BadRequest(f"Airflow connection {connection.conn_id!r} is not one to AWS.")
     extra = connection.extra
@@ -87,6 +94,8 @@ def _aws_endpoint(connection: Connection) -> str | None:
 
 def mongo_source(services: Services, fields: Mapping[str, Any]) -> MongoSource:
     """Raises BadRequest, NotFound (the connection), OutboundRefused, SourceFailed (a host is not known)."""
+    from xtended.sources.mongo import Documents, MongoSource
+
     fields = _filled(fields)
     conn_id, uri = fields.get("conn_id"), fields.get("connection_string")
     if bool(conn_id) is bool(uri):
