@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
+from real_servers import S3Server
 
 from contract import hosts
 from contract import server as servers
@@ -48,6 +49,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     settings["AIRFLOW__XTENDED_API__UPLOAD_ROOTS"] = str(home / "shared")
     settings["AIRFLOW__XTENDED_API__LEGACY_TOKEN_USER"] = "user"
     settings["AIRFLOW__REST_API_PLUGIN__REST_API_PLUGIN_EXPECTED_HTTP_TOKEN"] = TOKEN
+    # What the web server may do on AWS by itself.
+    settings["AWS_ACCESS_KEY_ID"], settings["AWS_SECRET_ACCESS_KEY"] = (
+        S3Server.access_key,
+        S3Server.secret_key,
+    )
     # Gunicorn, under Airflow 2, drops headers with underscores unless it is told not to.
     settings["GUNICORN_CMD_ARGS"] = "--header-map=dangerous"
     running = servers.start(home, settings)

@@ -339,6 +339,15 @@ def test_a_connection_of_airflow_holds_the_keys(
     problem(s3_sync(conn_id="no_such_connection", **no_keys), 404, "not-found")
 
 
+def test_without_keys_the_web_servers_own_role_is_taken(
+    s3_sync: Sync, s3: S3Server, bucket: str, name: str
+) -> None:
+    """Here it comes from the environment, where boto3 looks first."""
+    s3.fill(bucket, {f"{name}.py": dag_files.dag(name)})
+    no_keys = dict.fromkeys(["s3_access_key", "s3_secret_key"])
+    assert success(s3_sync(**no_keys))["sync_status"]["synced"] == [f"{name}.py"]
+
+
 def test_one_user_without_the_right_to_all_dags_syncs_nothing(server: Server) -> None:
     files = server.files()
     answer = server.client("viewer").post("/s3_sync", files=form({"s3_bucket_name": "any"}))
