@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import memory
 from deploys import CODE
 from measures import Row, Samples
 from server import CLONE, XTENDED, Airflow
@@ -26,6 +27,7 @@ UNCHANGED_FACTOR = 0.33
 READ_FACTOR = 1.25
 READERS = 16
 MONGO_FACTOR = 2
+TARGET_MEGABYTES = 200
 
 
 def settings() -> Mapping[str, str]:
@@ -58,7 +60,8 @@ def _of_bucket(airflow: Airflow, s3: real_servers.S3Server, files: int, copy: Pa
         return _aws_sync(s3, copy)
 
     s3.fill(BUCKET, {f"{name}.py": CODE.format(dag_id=name).encode() for name in _names(files)})
-    cold = _row(f"s3_sync of {files:,} files, cold, parsed and published", ours, theirs, 1, factor=1)
+    with memory.watched() as added:
+        cold = _row(f"s3_sync of {files:,} files, cold, parsed and published", ours, theirs, 1, factor=1)
     same = _row(f"s3_sync of {files:,} files, nothing changed", ours, theirs, ROUNDS, factor=UNCHANGED_FACTOR)
     few = _names(files)[: max(1, files // 100)]
     s3.fill(BUCKET, {f"{name}.py": CODE.format(dag_id=f"{name}_anew").encode() for name in few})
@@ -72,7 +75,7 @@ def _of_bucket(airflow: Airflow, s3: real_servers.S3Server, files: int, copy: Pa
         factor=READ_FACTOR,
         name=f"bare GetObject, {READERS} threads",
     )
-    return [cold, same, changed, fetched]
+    return [cold, _memory_row(files, added.peak), same, changed, fetched]
 
 
 def _of_collection(airflow: Airflow, mongo: real_servers.MongoServer, files: int) -> list[Row]:
@@ -130,6 +133,17 @@ def _row(
         ratio=f"{ratio:.2f}",
         target="-" if factor is None else f"<= {factor:.3g}x",
         reached=None if factor is None else ratio <= factor,
+    )
+
+
+def _memory_row(files: int, megabytes: float) -> Row:
+    return Row(
+        what=f"memory that a cold s3_sync of {files:,} files adds, at its peak",
+        ours=f"{megabytes:.0f} MB",
+        other="the web process before",
+        ratio="-",
+        target=f"<= {TARGET_MEGABYTES} MB",
+        reached=megabytes <= TARGET_MEGABYTES,
     )
 
 
