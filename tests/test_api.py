@@ -12,14 +12,14 @@ import pytest
 from xtended import api
 from xtended.access import Rule
 from xtended.airflow_host.base import User
-from xtended.api import FormBooleans, Operation, Paths, SpecError, load_spec, read_operations
+from xtended.api import Envelope, FormBooleans, Operation, Paths, SpecError, load_spec, read_operations
 from xtended.problems import NotFound
 
 SOMEONE = User("someone", None)
 
 
-def no_header(name: str) -> None:
-    """A request without any."""
+# A request without any header.
+BARE = Envelope(header=lambda name: None, address=lambda: "127.0.0.1")
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def test_a_problem_of_a_handler_is_the_answer() -> None:
     def handler(call: api.Call) -> dict[str, Any]:
         raise NotFound("no such thing", headers={"X-Hint": "1"}, dag_ids=["a"])
 
-    body, status, headers = operation(handler)(types.SimpleNamespace(), SOMEONE, {}, no_header)
+    body, status, headers = operation(handler)(types.SimpleNamespace(), SOMEONE, {}, BARE)
     assert (status, body["detail"], body["dag_ids"]) == (404, "no such thing", ["a"])
     assert headers["Content-Type"] == "application/problem+json"
     assert headers["X-Hint"] == "1"
@@ -110,7 +110,7 @@ def test_a_failure_is_logged_and_tells_the_client_nothing(caplog: pytest.LogCapt
         raise RuntimeError("/secret/place and a password")
 
     with caplog.at_level(logging.ERROR):
-        body, status, _ = operation(handler)(types.SimpleNamespace(), SOMEONE, {}, no_header)
+        body, status, _ = operation(handler)(types.SimpleNamespace(), SOMEONE, {}, BARE)
     assert status == 500
     assert "secret" not in str(body)
     assert "/secret/place" in caplog.text
@@ -120,7 +120,7 @@ def test_nobody_reaches_a_handler_that_is_not_open() -> None:
     def handler(*_: Any) -> dict[str, Any]:
         pytest.fail("it was reached")
 
-    _, status, headers = operation(handler)(types.SimpleNamespace(), None, {}, no_header)
+    _, status, headers = operation(handler)(types.SimpleNamespace(), None, {}, BARE)
     assert status == 401
     assert "WWW-Authenticate" in headers
 
@@ -131,7 +131,7 @@ def test_a_text_field_is_no_file() -> None:
 
     sent = {"body": {"dag_file": "import airflow"}}
     body, status, _ = operation(handler, files=frozenset({"dag_file"}))(
-        types.SimpleNamespace(), SOMEONE, sent, no_header
+        types.SimpleNamespace(), SOMEONE, sent, BARE
     )
     assert status == 400
     assert "dag_file" in body["detail"]
@@ -145,9 +145,7 @@ def test_a_deprecated_form_says_so_on_every_answer() -> None:
         raise NotFound("no")
 
     for handler in (fine, wrong):
-        _, _, headers = operation(handler, successor="/other")(
-            types.SimpleNamespace(), SOMEONE, {}, no_header
-        )
+        _, _, headers = operation(handler, successor="/other")(types.SimpleNamespace(), SOMEONE, {}, BARE)
         assert headers["Deprecation"].startswith("@")
         assert headers["Link"] == '</api/v1/xtended/other>; rel="successor-version"'
 

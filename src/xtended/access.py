@@ -3,6 +3,7 @@
 A rule's `scope` says what is checked before the request's body is read:
 
 - `open`: nothing; anyone may call.
+- `login`: nothing; the caller is about to say who they are. The handler is told where they ask from.
 - `authenticated`: the caller is a known user. A `method` says no more than whether something is changed.
 - `all`: the caller has the right on all DAGs.
 - `each`: the caller has the right on some DAG; which ones the request touches is known only later, and is
@@ -29,7 +30,8 @@ from xtended.airflow_host.base import (
 from xtended.airflow_host.entities import Resource
 from xtended.problems import Forbidden, MethodNotAllowed, Unauthenticated
 
-Scope = Literal["open", "authenticated", "all", "each", "variables", "connections", "pools"]
+Scope = Literal["open", "login", "authenticated", "all", "each", "variables", "connections", "pools"]
+UNGUARDED = frozenset({"open", "login"})
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 CHALLENGE = 'Basic realm="Airflow", Bearer realm="Airflow"'
 _VERBS: Mapping[str, str] = {"GET": "read", "POST": "create", "PUT": "edit", "DELETE": "delete"}
@@ -56,7 +58,7 @@ class Rule:
         scope, method = declared.get("scope"), declared.get("method")
         if unknown or scope not in get_args(Scope):
             raise RuleError(f"x-airflow-access {dict(declared)!r} is not understood")
-        if scope == "open" or (scope == "authenticated" and method is None):
+        if scope in UNGUARDED or (scope == "authenticated" and method is None):
             return cls(cast(Scope, scope))
         if method not in get_args(Method):
             raise RuleError(f"x-airflow-access {dict(declared)!r} names no method")

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 
 import yaml
 
-from xtended.access import Rule, RuleError, missing_credentials
+from xtended.access import UNGUARDED, Rule, RuleError, missing_credentials
 from xtended.airflow_host.base import User
 from xtended.problems import MEDIA_TYPE, BadRequest, Problem, problem_body
 from xtended.progress import Watch, unwatched
@@ -102,6 +102,22 @@ class Call:
 
 
 @dataclass(frozen=True)
+class Visitor:
+    """A request of somebody who has not said yet who they are; `address` is where it comes from."""
+
+    services: Services
+    address: str
+
+
+@dataclass(frozen=True)
+class Envelope:
+    """What a request says beside its arguments: each header by its name, and the address it comes from."""
+
+    header: Callable[[str], str | None]
+    address: Callable[[], str]
+
+
+@dataclass(frozen=True)
 class Operation:
     """One operation of the spec."""
 
@@ -119,14 +135,16 @@ class Operation:
         services: Services,
         user: User | None,
         arguments: Mapping[str, Any],
-        header: Callable[[str], str | None],
+        envelope: Envelope,
     ) -> Answer:
-        """Run the handler; a Problem that it raises becomes the answer. `header` gives one of the request's."""
+        """Run the handler; a Problem that it raises becomes the answer."""
         headers = self.headers()
         try:
             self._refuse_text_for_files(arguments.get("body"))
             if self.rule.scope == "open":
                 result = self.handler(services, **arguments)
+            elif self.rule.scope == "login":
+                result = self.handler(Visitor(services, envelope.address()), **arguments)
             elif user is None:
                 raise missing_credentials()
             else:
@@ -134,9 +152,9 @@ class Operation:
                     user,
                     self.rule,
                     services,
-                    if_match=_etag(header("If-Match")),
-                    request_key=header("Idempotency-Key") or None,
-                    wants_lines=LINES in (header("Accept") or ""),
+                    if_match=_etag(envelope.header("If-Match")),
+                    request_key=envelope.header("Idempotency-Key") or None,
+                    wants_lines=LINES in (envelope.header("Accept") or ""),
                 )
                 result = self.handler(call, **arguments)
         except Problem as problem:
@@ -219,7 +237,7 @@ def read_operations(spec: Mapping[str, Any]) -> dict[str, Operation]:
                 wrong.append(f"{where}: {error}")
                 continue
             security = declared.get("security", spec.get("security", []))
-            if bool(security) is (rule.scope == "open"):
+            if bool(security) is (rule.scope in UNGUARDED):
                 wrong.append(f"{where}: security and x-airflow-access disagree on whether it is open")
             if declared.get("deprecated") and not declared.get("x-successor"):
                 wrong.append(f"{where}: deprecated without x-successor")

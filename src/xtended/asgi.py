@@ -35,6 +35,7 @@ from xtended.airflow_host.base import (
 )
 from xtended.api import (
     Answer,
+    Envelope,
     FormBooleans,
     Lines,
     Operation,
@@ -45,6 +46,7 @@ from xtended.api import (
     read_operations,
 )
 from xtended.asgi_older import InProcess, OlderUrls
+from xtended.authentication import REFRESH_TOKEN, holder
 from xtended.binding import (
     FORM_OVERHEAD,
     bind,
@@ -78,7 +80,7 @@ class _Bound(Resolver):
 
     def resolve(self, operation: Any) -> Resolution:
         operation_id = operation.operation_id
-        answer = bind(self._operations[operation_id], self._services, _neutral, _header)
+        answer = bind(self._operations[operation_id], self._services, _neutral, _ENVELOPE)
 
         def run(**arguments: Any) -> Any:
             body, status, headers = answer(**arguments)
@@ -96,6 +98,14 @@ def _neutral(value: Any) -> Any:
 def _header(name: str) -> str | None:
     found: str | None = current_request.headers.get(name)
     return found
+
+
+def _address() -> str:
+    client = current_request.client
+    return str(client.host) if client else ""
+
+
+_ENVELOPE = Envelope(_header, _address)
 
 
 class _LineByLine(StreamingResponse):
@@ -127,6 +137,9 @@ class _Gate:
 
     async def bearer(self, token: str, request: ConnexionRequest) -> Mapping[str, Any]:
         return await self._admit(BearerCredentials(token), request)
+
+    async def refresh(self, token: str, request: ConnexionRequest) -> Mapping[str, Any]:
+        return await self._admit(await run_in_threadpool(holder, self._services, token), request)
 
     async def session(self, cookie: str, request: ConnexionRequest) -> Mapping[str, Any]:
         return await self._admit(SessionCredentials(cookie), request)
@@ -227,7 +240,7 @@ def _security_map(gate: _Gate) -> dict[str, type]:
 
     class Bearer(BearerSecurityHandler):
         def _resolve_func(self, security_scheme: Mapping[str, Any]) -> Any:
-            return gate.bearer
+            return gate.refresh if security_scheme.get("bearerFormat") == REFRESH_TOKEN else gate.bearer
 
     class Session(ApiKeySecurityHandler):
         def _resolve_func(self, security_scheme: Mapping[str, Any]) -> Any:

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from xtended.airflow_host.base import User
 from xtended.api import PREFIX
-from xtended.binding import of_older_urls, older_refusal
+from xtended.binding import API_OF_AIRFLOW_2, LOGIN_PATHS, of_older_urls, older_refusal
 from xtended.legacy.relay import Request
 from xtended.problems import MEDIA_TYPE
 from xtended.relaying import VOUCHED_FOR, Reply
@@ -117,15 +117,20 @@ class AtRoot:
         if scope["type"] != "http":
             return
         mount = next(prefix for prefix in OLDER_PREFIXES if scope["root_path"].endswith(prefix))
-        if scope["path"] == f"{scope['root_path']}/" and scope["method"] == "GET":
+        if (
+            mount in PLUGIN_PREFIXES
+            and scope["path"] == f"{scope['root_path']}/"
+            and scope["method"] == "GET"
+        ):
             await self._page(scope, receive, send)
             return
         base = scope["root_path"].removesuffix(mount)
-        path = base + PREFIX + scope["path"].removeprefix(base)
+        path = base + PREFIX + scope["path"].removeprefix(base).removeprefix(API_OF_AIRFLOW_2)
         await self._app(
             {**scope, "root_path": base + PREFIX, "path": path, "raw_path": path.encode()}, receive, send
         )
 
 
-# The longer one first: each ends with the shorter.
-OLDER_PREFIXES = ("/admin/rest_api", "/rest_api")
+# The longer one first: it ends with the other.
+PLUGIN_PREFIXES = ("/admin/rest_api", "/rest_api")
+OLDER_PREFIXES = (*PLUGIN_PREFIXES, API_OF_AIRFLOW_2 + LOGIN_PATHS)

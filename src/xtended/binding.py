@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from xtended.access import missing_credentials
-from xtended.api import Answer, Operation, internal_error, load_spec, problem_answer
+from xtended.api import Answer, Envelope, Operation, internal_error, load_spec, problem_answer
 from xtended.legacy.refusals import PATHS, refused
 from xtended.problems import MEDIA_TYPE, BadRequest, TooLarge, problem_body
 from xtended.services import MEGABYTE, Services
@@ -26,6 +26,9 @@ FORM_OVERHEAD = 2 * MEGABYTE
 MAX_TEXT_FIELD = MEGABYTE
 """Bytes of one text field of a form: what Starlette takes at most."""
 
+API_OF_AIRFLOW_2, LOGIN_PATHS = "/api/v1", "/security"
+"""The older plugin for managed DAGs logs in at Airflow's own address for that."""
+
 TITLES = {404: "Not found", 405: "Method not allowed", 415: "Media type not supported", 500: "Internal error"}
 
 
@@ -33,19 +36,19 @@ def bind(
     operation: Operation,
     services: Services,
     neutral: Callable[[Any], Any],
-    header: Callable[[str], str | None],
+    envelope: Envelope,
 ) -> Callable[..., Answer]:
     """What Connexion calls: runs the operation's handler with one mount's services.
 
-    `neutral` turns a value that the web framework brought, such as a file, into one that handlers know; `header`
-    gives a header of the request that is being answered, as Connexion passes none on.
+    `neutral` turns a value that the web framework brought, such as a file, into one that handlers know; `envelope`
+    is of the request that is being answered, as Connexion passes nothing on beside arguments.
     """
 
     def run(token_info: Mapping[str, Any] | None = None, user: Any = None, **arguments: Any) -> Answer:
         del user  # Connexion's copy of token_info["sub"]
         caller = token_info["caller"] if token_info else None
         neutrals = {name: neutral(value) for name, value in arguments.items()}
-        return operation(services, caller, neutrals, header)
+        return operation(services, caller, neutrals, envelope)
 
     return run
 

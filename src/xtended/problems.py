@@ -199,6 +199,10 @@ class EntryFailed(SourceFailed):
     kind, title = "source-file-failed", "A file of the source could not be read"
 
 
+class TooManyAttempts(Problem):
+    status, kind, title = 429, "too-many-attempts", "Too many failed logins"
+
+
 class Unavailable(Problem):
     status, kind, title = 503, "unavailable", "Not available"
 

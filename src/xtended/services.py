@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from xtended.airflow_host.base import Host
+from xtended.attempts import Attempts
 from xtended.dagparse.client import Parser
 from xtended.dagstore.archives import ArchiveLimits
 from xtended.dagstore.journal import Finished
@@ -18,6 +19,7 @@ from xtended.dagstore.names import DAG_SUFFIXES
 from xtended.dagstore.store import DagStore
 from xtended.operations import Operations
 from xtended.problems import Problem
+from xtended.refresh_tokens import RefreshTokens
 from xtended.relaying import Relay
 from xtended.settings import (
     MANAGED_DAGS_SECTION,
@@ -29,6 +31,7 @@ from xtended.settings import (
 from xtended.sources.outbound import OutboundPolicy
 
 MEGABYTE = 1024 * 1024
+DAY_SECONDS = 24 * 3600
 
 log = logging.getLogger(__name__)
 
@@ -122,6 +125,15 @@ class Services:
     def operations(self) -> Operations:
         """What goes on in the background."""
         return Operations(self.host.home() / "xtended" / "operations")
+
+    def attempts(self) -> Attempts:
+        """Who has tried which user's password lately, in vain."""
+        return Attempts(self.host.home() / "xtended" / "run" / "attempts.json")
+
+    def refresh_tokens(self) -> RefreshTokens:
+        """Who may ask for a new access token without a password."""
+        days = self.settings.refresh_token_days
+        return RefreshTokens(self.host.home() / "xtended" / "refresh-tokens", days * DAY_SECONDS)
 
     def upload_roots(self) -> tuple[Path, ...]:
         """Absolute folders beside the DAG folder that uploads may go below."""

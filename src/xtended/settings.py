@@ -147,6 +147,12 @@ class Settings:
     auth_cache_seconds: float = _option(
         60.0, _seconds, "Seconds that a correct basic login is remembered by a keyed hash; 0: never."
     )
+    access_token_seconds: int = _option(
+        900, _positive_int, "Seconds that a token of `POST security/login` is good for."
+    )
+    refresh_token_days: int = _option(
+        30, _positive_int, "Days that a refresh token of `POST security/login` is good for."
+    )
     allow_task_execution: bool = _option(
         False,
         parse_boolean,

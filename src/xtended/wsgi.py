@@ -44,6 +44,7 @@ from xtended.airflow_host.base import (
 from xtended.api import (
     PREFIX,
     Answer,
+    Envelope,
     FormBooleans,
     Lines,
     Operation,
@@ -53,6 +54,7 @@ from xtended.api import (
     problem_answer,
     read_operations,
 )
+from xtended.authentication import REFRESH_TOKEN, holder
 from xtended.binding import (
     FORM_OVERHEAD,
     MAX_TEXT_FIELD,
@@ -89,7 +91,7 @@ class _Bound(Resolver):
 
     def resolve(self, operation: Any) -> Resolution:
         operation_id = operation.operation_id
-        answer = bind(self._operations[operation_id], self._services, _neutral, _header)
+        answer = bind(self._operations[operation_id], self._services, _neutral, _ENVELOPE)
 
         def run(**arguments: Any) -> Response:
             if request.args and not operation.parameters:
@@ -113,6 +115,9 @@ def _header(name: str) -> str | None:
     return request.headers.get(name)
 
 
+_ENVELOPE = Envelope(_header, lambda: request.remote_addr or "")
+
+
 def _neutral(value: Any) -> Any:
     return (
         Upload(value.filename or "", cast(BinaryIO, value.stream))
@@ -133,6 +138,8 @@ class _Gate(FlaskSecurityHandlerFactory):
         return lambda username, password: self._admit(BasicCredentials(utf8(username), utf8(password)))
 
     def get_bearerinfo_func(self, security_definition: Mapping[str, Any]) -> Callable[..., Any]:
+        if security_definition.get("bearerFormat") == REFRESH_TOKEN:
+            return lambda token: self._admit(holder(self._services, token))
         return lambda token: self._admit(BearerCredentials(token))
 
     def get_apikeyinfo_func(self, security_definition: Mapping[str, Any]) -> Callable[..., Any]:

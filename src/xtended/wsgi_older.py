@@ -14,7 +14,7 @@ from werkzeug.test import EnvironBuilder, run_wsgi_app
 
 from xtended.airflow_host.base import User
 from xtended.api import PREFIX, Operation
-from xtended.binding import of_older_urls, older_refusal
+from xtended.binding import API_OF_AIRFLOW_2, LOGIN_PATHS, of_older_urls, older_refusal
 from xtended.legacy.relay import Request
 from xtended.problems import MEDIA_TYPE
 from xtended.relaying import VOUCHED_FOR, Reply
@@ -68,12 +68,16 @@ def in_older_words(response: Response, services: Services) -> Response:
 def serve_at_root(blueprint: Blueprint, operations: Mapping[str, Operation], page: str) -> None:
     """Lead the older URLs at the webserver's root to the operations that they are, and to the plugins' page."""
     older = [operation for operation in operations.values() if of_older_urls(operation.path)]
+    logins = [
+        operation for operation in operations.values() if older and operation.path.startswith(LOGIN_PATHS)
+    ]
 
     @blueprint.record
     def add(state: BlueprintSetupState) -> None:
-        for operation in older:
+        paths = [(operation.path, operation) for operation in older]
+        paths += [(API_OF_AIRFLOW_2 + operation.path, operation) for operation in logins]
+        for path, operation in paths:
             endpoint = f"{blueprint.name}.{operation.id}"
-            methods = [operation.method.upper()]
-            state.app.url_map.add(Rule(operation.path, endpoint=endpoint, methods=methods))
+            state.app.url_map.add(Rule(path, endpoint=endpoint, methods=[operation.method.upper()]))
         for path in {operation.path.removesuffix("api") for operation in older}:
             state.app.add_url_rule(path, f"xtended_older_page{path}", lambda: page)

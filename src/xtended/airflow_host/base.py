@@ -19,6 +19,7 @@ from xtended.airflow_host.runs import Runs
 from xtended.settings import SECTION
 
 Method = Literal["GET", "POST", "PUT", "DELETE"]
+LoginProvider = Literal["db", "ldap"]
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,14 @@ class Identity(Protocol):
 
     def authenticate(self, credentials: Credentials) -> User | None:
         """The user, or None where the credentials are wrong."""
+        ...
+
+    def log_in(self, username: str, password: str, provider: LoginProvider) -> User | None:
+        """The user, or None where the password is wrong; `provider` matters where Flask-AppBuilder keeps users."""
+        ...
+
+    def token(self, user: User, seconds: int) -> str:
+        """A bearer token that `authenticate` takes for `seconds`, as long as the user may log in."""
         ...
 
     def named(self, name: str) -> User | None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
 
 from airflow.auth.managers.models.resource_details import (
@@ -20,12 +21,17 @@ from airflow.security.permissions import RESOURCE_DAG_PREFIX
 from airflow.www.extensions.init_auth_manager import get_auth_manager
 from flask import Response, current_app, g, request
 from flask.globals import app_ctx
+from flask_appbuilder.const import AUTH_DB, AUTH_LDAP
+from flask_jwt_extended import create_access_token, decode_token
+from flask_jwt_extended.exceptions import JWTExtendedException
+from jwt import InvalidTokenError
 
 from xtended.airflow_host.base import (
     NO_DAG,
     BasicCredentials,
     BearerCredentials,
     Credentials,
+    LoginProvider,
     Method,
     OtherCredentials,
     SessionCredentials,
@@ -60,6 +66,8 @@ class WebserverIdentity:
         return str(current_app.config["SESSION_COOKIE_NAME"]) if current_app else "session"
 
     def authenticate(self, credentials: Credentials) -> User | None:
+        if isinstance(credentials, BearerCredentials) and (user := _from_token(credentials.token)):
+            return user
         if not isinstance(credentials, BasicCredentials):
             return self._ask_backends(credentials)
         user = self._logins.get(credentials.username, credentials.password)
@@ -70,6 +78,20 @@ class WebserverIdentity:
             else:
                 self._logins.remember(credentials.username, credentials.password, user)
         return user
+
+    def log_in(self, username: str, password: str, provider: LoginProvider) -> User | None:
+        manager: Any = current_app.appbuilder.sm  # type: ignore[attr-defined]
+        # Users of another kind have no password here that could be compared.
+        if manager.auth_type != {"db": AUTH_DB, "ldap": AUTH_LDAP}[provider]:
+            return None
+        check = manager.auth_user_db if provider == "db" else manager.auth_user_ldap
+        found = check(username, password)
+        return None if not found else User(name=found.get_name(), native=_FabUserId(found.id))
+
+    def token(self, user: User, seconds: int) -> str:
+        """Flask-AppBuilder's, as it makes them where its own `security/login` is served."""
+        native = _native(user)
+        return str(create_access_token(str(native.id), fresh=True, expires_delta=timedelta(seconds=seconds)))
 
     def named(self, name: str) -> User | None:
         found: Any = current_app.appbuilder.sm.find_user(username=name)  # type: ignore[attr-defined]
@@ -168,6 +190,20 @@ class WebserverIdentity:
         else:
             dag_ids = get_auth_manager().get_permitted_dag_ids(methods=[method], user=native)
         return any(self.may(user, method, entity, dag_id) for dag_id in dag_ids)
+
+
+def _from_token(token: str) -> User | None:
+    """The user of an access token that `token` has made; None for whatever else is in its place."""
+    try:
+        claims = decode_token(token)
+        user_id = int(claims["sub"])
+    except (JWTExtendedException, InvalidTokenError, ValueError, KeyError):
+        return None
+    if claims.get("type") != "access":
+        return None
+    user = User(name="", native=_FabUserId(user_id))
+    native = _native(user)
+    return None if native is None else replace(user, name=native.get_name())
 
 
 def _backends() -> Iterable[Any]:

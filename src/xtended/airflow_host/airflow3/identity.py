@@ -28,6 +28,7 @@ from xtended.airflow_host.base import (
     NO_DAG,
     BasicCredentials,
     Credentials,
+    LoginProvider,
     Method,
     OtherCredentials,
     SessionCredentials,
@@ -62,6 +63,15 @@ class AuthManagerIdentity:
             return None
         token = credentials.cookie if isinstance(credentials, SessionCredentials) else credentials.token
         return _from_token(token)
+
+    def log_in(self, username: str, password: str, provider: LoginProvider) -> User | None:
+        del provider  # The auth manager has one.
+        return self._from_password(username, password)
+
+    def token(self, user: User, seconds: int) -> str:
+        return str(
+            get_auth_manager().generate_jwt(cast(Any, user.native), expiration_time_in_seconds=seconds)
+        )
 
     def named(self, name: str) -> User | None:
         manager = get_auth_manager()
