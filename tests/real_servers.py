@@ -73,7 +73,7 @@ class MongoServer:
 @contextmanager
 def s3(folder: Path) -> Iterator[S3Server]:
     """rclone, serving `folder` as S3."""
-    port = _free_port()
+    port = free_port()
     keys = f"{S3Server.access_key},{S3Server.secret_key}"
     command = [_program("bin/rclone"), "serve", "s3", "--addr", f"127.0.0.1:{port}", "--auth-key", keys]
     # Else it would go on showing what it saw a minute ago.
@@ -86,7 +86,7 @@ def s3(folder: Path) -> Iterator[S3Server]:
 def mongo(folder: Path) -> Iterator[MongoServer]:
     """mongod with its data in `folder`."""
     (found,) = (_ENVIRONMENT / "lib").glob("python*/site-packages/fiftyone/db/bin/mongod")
-    port = _free_port()
+    port = free_port()
     command = [str(found), "--dbpath", str(folder), "--port", str(port), "--bind_ip", "127.0.0.1", "--auth"]
     command += ["--nounixsocket", "--nojournal", "--wiredTigerCacheSizeGB", "0.25", "--quiet"]
     with _running(command, port, {}) as process:
@@ -108,7 +108,7 @@ def _program(path: str) -> str:
     return str(found)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

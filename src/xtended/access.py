@@ -10,6 +10,7 @@ A rule's `scope` says what is checked before the request's body is read:
   checked then by `require_dags`.
 - `variables`, `connections`, `pools`: the caller has the right on these; where it is narrower for some, on
   the one that the request names, `require_named` checks that.
+- `administrator`: the caller administers Airflow. A `method` says no more than whether something is changed.
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ from xtended.airflow_host.base import (
 from xtended.airflow_host.entities import Resource
 from xtended.problems import Forbidden, MethodNotAllowed, Unauthenticated
 
-Scope = Literal["open", "login", "authenticated", "all", "each", "variables", "connections", "pools"]
+Scope = Literal[
+    "open", "login", "authenticated", "all", "each", "variables", "connections", "pools", "administrator"
+]
 UNGUARDED = frozenset({"open", "login"})
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 CHALLENGE = 'Basic realm="Airflow", Bearer realm="Airflow"'
@@ -107,6 +110,8 @@ def admit(
         resource = cast(Resource, rule.scope)
         if not identity.may_use(user, rule.method, resource, None):
             raise _lacks(rule.method, resource)
+    if rule.scope == "administrator" and not identity.administers(user):
+        raise Forbidden("Only administrators of Airflow may do this.")
     if rule.scope == "each" and not identity.may_some(user, rule.method, rule.entity):
         raise _missing_right(rule, None)
     return user

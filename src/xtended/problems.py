@@ -103,6 +103,10 @@ class ExecutionOff(Forbidden):
     kind, title = "task-execution-off", "Executing tasks is turned off"
 
 
+class ServicesOff(Forbidden):
+    kind, title = "services-off", "Starting services is turned off"
+
+
 class NotFound(Problem):
     status, kind, title = 404, "not-found", "Not found"
 

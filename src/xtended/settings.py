@@ -158,6 +158,11 @@ class Settings:
         parse_boolean,
         "Whether `test`, `run` and, for tasks that have not run yet, `render` may execute DAG code.",
     )
+    allow_services: bool = _option(
+        False,
+        parse_boolean,
+        "Whether administrators may start and end long-running processes of Airflow by `services/{name}`.",
+    )
     task_timeout: float = _option(
         100.0,
         _positive_seconds,

@@ -25,6 +25,7 @@ SECRETS = {None: set(), "viewer": set(), "user": set(), "op": CHANGE, "admin": C
 OTHER_RIGHTS = {
     "variables": SECRETS,
     "connections": SECRETS,
+    "administrator": {None: set(), "viewer": set(), "user": set(), "op": set(), "admin": CHANGE},
     "pools": {**SECRETS, "viewer": READ, "user": READ},
 }
 

@@ -17,8 +17,14 @@ SPEC = load_spec()
 METHODS = ("get", "post", "put", "patch", "delete")
 
 # As the two documents list them.
+OF_EACH_SERVICE = "pid daemon stdout stderr log-file"
 DOCUMENTED = {
     "version": "",
+    "kerberos": f"principal keytab {OF_EACH_SERVICE}",
+    "worker": f"do_pickle queues concurrency {OF_EACH_SERVICE}",
+    "flower": f"hostname port flower_conf broker_api {OF_EACH_SERVICE}",
+    "scheduler": f"dag_id subdir run-duration num_runs do_pickle {OF_EACH_SERVICE}",
+    "serve_logs": "",
     "variables": "set get json default import export delete",
     "connections": "list add delete conn_id conn_uri conn_extra",
     "pool": "set get delete",
@@ -57,7 +63,8 @@ def _declared(operation_id: str) -> set[str]:
         for method in METHODS:
             if item.get(method, {}).get("operationId") != operation_id:
                 continue
-            names = {resolved(SPEC, each)["name"] for each in item[method].get("parameters", ())}
+            declared = [*item.get("parameters", ()), *item[method].get("parameters", ())]
+            names = {resolved(SPEC, each)["name"] for each in declared}
             for content in item[method].get("requestBody", {}).get("content", {}).values():
                 names |= set(resolved(SPEC, content["schema"]).get("properties", ()))
             return names

@@ -20,6 +20,7 @@ from xtended.settings import SECTION
 
 Method = Literal["GET", "POST", "PUT", "DELETE"]
 LoginProvider = Literal["db", "ldap"]
+ServiceName = Literal["scheduler", "worker", "flower", "kerberos", "serve_logs"]
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,10 @@ class Identity(Protocol):
 
     def may_use(self, user: User, method: Method, resource: Resource, name: str | None) -> bool:
         """Whether `user` may use `method` on one Variable, Connection or Pool, or on these at all."""
+        ...
+
+    def administers(self, user: User) -> bool:
+        """Whether `user` is an administrator of Airflow."""
         ...
 
     def may_some(self, user: User, method: Method, entity: str | None) -> bool:
@@ -309,6 +314,10 @@ class Host(Protocol):
 
     def home(self) -> Path:
         """AIRFLOW_HOME."""
+        ...
+
+    def service_command(self, name: ServiceName) -> Sequence[str]:
+        """The program of one of Airflow's services, without arguments. Raises Conflict where it is not installed."""
         ...
 
     def dag_folder(self) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -9,8 +10,9 @@ from typing import Literal
 
 from airflow.configuration import AIRFLOW_HOME, conf
 
-from xtended.airflow_host.base import Versions
+from xtended.airflow_host.base import ServiceName, Versions
 from xtended.airflow_host.connections import AirflowConnections
+from xtended.airflow_host.service_commands import service_command
 from xtended.settings import SECTION, Settings
 
 
@@ -28,6 +30,9 @@ class Installation:
 
     def home(self) -> Path:
         return Path(AIRFLOW_HOME)
+
+    def service_command(self, name: ServiceName) -> Sequence[str]:
+        return service_command(name)
 
     def ignore_syntax(self) -> Literal["glob", "glob_first", "regexp"]:
         # Either Airflow's own default is in its configuration already.

@@ -234,7 +234,36 @@ _POOL = Function(
     ),
 )
 
+_DAEMON = Argument(flag=True, ignored="every service goes on by itself")
+_SERVICE = {"pid": SAME, "daemon": _DAEMON, "stdout": SAME, "stderr": SAME, "log-file": Argument("log_file")}
+
+
+def _service(name: str, arguments: Mapping[str, Argument]) -> Function:
+    route = Route("start_service", {**arguments, **_SERVICE}, always={"name": name})
+    return Function(name, "command line", (route,))
+
+
+_SERVICES = (
+    _service("kerberos", {"principal": SAME, "keytab": SAME}),
+    _service(
+        "worker", {"do_pickle": Argument(flag=True, ignored=_PICKLED), "queues": SAME, "concurrency": SAME}
+    ),
+    _service("flower", {"hostname": SAME, "port": SAME, "flower_conf": SAME, "broker_api": SAME}),
+    _service(
+        "scheduler",
+        {
+            "dag_id": Argument(ignored="the scheduler looks after all DAGs"),
+            "subdir": Argument(ignored="the scheduler looks after the whole DAG folder"),
+            "run-duration": Argument(ignored="Airflow's scheduler has no such option any more"),
+            "num_runs": SAME,
+            "do_pickle": Argument(flag=True, ignored=_PICKLED),
+        },
+    ),
+    Function("serve_logs", "command line", (Route("start_service", {}, always={"name": "serve_logs"}),)),
+)
+
 _FUNCTIONS = (
+    *_SERVICES,
     _VARIABLES,
     _CONNECTIONS,
     _POOL,

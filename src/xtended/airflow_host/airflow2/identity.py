@@ -39,6 +39,7 @@ from xtended.airflow_host.base import (
 )
 from xtended.airflow_host.entities import Resource
 from xtended.airflow_host.logins import LoginCache
+from xtended.airflow_host.roles import administers
 
 _LOADED = "_xtended_fab_users"
 _KEPT = ("REMOTE_ADDR", "SERVER_NAME", "SERVER_PORT", "SERVER_PROTOCOL", "HTTP_HOST", "wsgi.url_scheme")
@@ -173,6 +174,13 @@ class WebserverIdentity:
             case "pools":
                 pool = None if name is None else PoolDetails(name=name)
                 return bool(manager.is_authorized_pool(**who, details=pool))
+
+    def administers(self, user: User) -> bool:
+        native = _native(user)
+        found = False if native is None else administers(native)
+        if found is None:
+            return bool(get_auth_manager().is_authorized_configuration(method="PUT", user=native))
+        return found
 
     def may_some(self, user: User, method: Method, entity: str | None) -> bool:
         if self.may(user, method, entity, None):

@@ -36,6 +36,7 @@ from xtended.airflow_host.base import (
 )
 from xtended.airflow_host.entities import Resource
 from xtended.airflow_host.logins import LoginCache
+from xtended.airflow_host.roles import administers
 
 log = logging.getLogger(__name__)
 
@@ -103,6 +104,12 @@ class AuthManagerIdentity:
             case "pools":
                 pool = None if name is None else PoolDetails(name=name)
                 return manager.is_authorized_pool(**who, details=pool)
+
+    def administers(self, user: User) -> bool:
+        found = administers(user.native)
+        if found is None:
+            return get_auth_manager().is_authorized_configuration(method="PUT", user=cast(Any, user.native))
+        return found
 
     def may_some(self, user: User, method: Method, entity: str | None) -> bool:
         if self.may(user, method, entity, None):
