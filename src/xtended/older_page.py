@@ -61,7 +61,7 @@ def _section(spec: Mapping[str, Any], function: Function) -> str:
 
 
 def _field(spec: Mapping[str, Any], function: str, name: str, *, is_file: bool) -> str:
-    declared = spec["components"]["parameters"].get(f"older_{name}", {})
+    declared = spec["components"]["parameters"].get(f"older_{name.replace('-', '_')}", {})
     described = escape(declared.get("description", "The DAG file."))
     kind = "file" if is_file else "text"
     hint = f"{function}-{name}-hint"

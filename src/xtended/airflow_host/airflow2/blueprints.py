@@ -14,6 +14,7 @@ from flask.blueprints import BlueprintSetupState
 from xtended.airflow_host.airflow2.host import Airflow2Host
 from xtended.airflow_host.airflow2.mount import PAGES
 from xtended.api import PREFIX, SpecError, load_spec
+from xtended.binding import offered_spec
 from xtended.pages import landing_page
 from xtended.problems import MEDIA_TYPE, Misconfigured
 from xtended.services import Services
@@ -26,16 +27,19 @@ log = logging.getLogger(__name__)
 @functools.cache
 def blueprints() -> tuple[Blueprint, ...]:
     """Never raises because of a setting of ours: that must not stop Airflow."""
-    return _api(), _pages()
+    api, spec = _api()
+    return api, _pages(spec)
 
 
-def _api() -> Blueprint:
-    services = None
+def _api() -> tuple[Blueprint, dict[str, Any]]:
+    """What to mount, and the spec that it serves."""
+    services, spec = None, load_spec()
     try:
         host = Airflow2Host()
         services = Services.assemble(host)
         swagger_ui = SWAGGER_BUNDLE if SWAGGER_ENABLED else None
         blueprint = create_blueprint(services, swagger_ui, host.identity.challenge)
+        spec = offered_spec(services.settings)
     except (SettingsError, SpecError) as error:
         log.error("Airflow Xtended is not available: %s", error)
         blueprint = _unavailable(str(error))
@@ -52,7 +56,7 @@ def _api() -> Blueprint:
             services.start()
 
     blueprint.after_request(set_cors_headers_on_response)
-    return blueprint
+    return blueprint, spec
 
 
 def _unavailable(reason: str) -> Blueprint:
@@ -67,9 +71,8 @@ def _unavailable(reason: str) -> Blueprint:
     return blueprint
 
 
-def _pages() -> Blueprint:
+def _pages(spec: dict[str, Any]) -> Blueprint:
     blueprint = Blueprint(PAGES, __name__, url_prefix=f"/{PAGES}")
-    spec = load_spec()
 
     @blueprint.route("/")
     def landing() -> Response:

@@ -24,10 +24,11 @@ PAGES_PREFIX = "/xtended_api"
 
 def mount_points() -> dict[str, list[dict[str, Any]]]:
     """Attributes of an `AirflowPlugin`. Never raises: a broken setting of ours must not stop Airflow."""
+    mounted, spec = _api()
     return {
         "fastapi_apps": [
-            *_api(),
-            {"app": _pages(), "url_prefix": PAGES_PREFIX, "name": "Airflow Xtended pages"},
+            *mounted,
+            {"app": _pages(spec), "url_prefix": PAGES_PREFIX, "name": "Airflow Xtended pages"},
         ],
         # Airflow's UI shows the category, "Xtended API", only where there are two entries or more.
         "external_views": [
@@ -48,22 +49,24 @@ def _menu_entry(name: str, route: str, path: str) -> dict[str, Any]:
     }
 
 
-def _api() -> list[dict[str, Any]]:
+def _api() -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """What to mount, and the spec that it serves."""
     # Imported here, so that whatever is wrong with it is caught below too.
     from xtended.asgi import create_app
     from xtended.asgi_older import OLDER_PREFIXES, AtRoot
+    from xtended.binding import offered_spec
 
-    older = True
+    older, spec = True, load_spec()
     try:
         services = Services.assemble(Airflow3Host())
         app = create_app(services)
-        older = services.settings.legacy_urls
+        older, spec = services.settings.legacy_urls, offered_spec(services.settings)
     except (SettingsError, SpecError) as error:
         log.error("Airflow Xtended is not available: %s", error)
         app = _unavailable(str(error))
-    page = older_page(load_spec())
     mounted = [{"app": app, "url_prefix": PREFIX, "name": "Airflow Xtended"}]
     if older:
+        page = older_page(spec)
         mounted += [
             {
                 "app": AtRoot(app, page),
@@ -72,7 +75,7 @@ def _api() -> list[dict[str, Any]]:
             }
             for prefix in OLDER_PREFIXES
         ]
-    return mounted
+    return mounted, spec
 
 
 def _unavailable(reason: str) -> FastAPI:
@@ -87,9 +90,8 @@ def _unavailable(reason: str) -> FastAPI:
     return app
 
 
-def _pages() -> FastAPI:
+def _pages(spec: dict[str, Any]) -> FastAPI:
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
-    spec = load_spec()
 
     @app.get("/")
     def landing(request: Request) -> HTMLResponse:
