@@ -98,6 +98,23 @@ def test_logs_are_served_by_the_older_function(allowed: Server, start: Start) ->
 
 
 @pytest.mark.parametrize(
+    ("name", "status"), [("kerberos", 409), ("worker", 409), ("flower", 409), ("scheduler", 200)]
+)
+def test_the_older_functions_are_these_services(
+    allowed: Server, start: Start, name: str, status: int
+) -> None:
+    login = ("admin", allowed.passwords["admin"])
+    answer = httpx.get(f"{allowed.url}/admin/rest_api/api?api={name}", auth=login, timeout=60)
+    body = answer.json()
+    assert (answer.status_code, body["http_response_code"], body["airflow_cmd"]) == (
+        status,
+        status,
+        f"airflow {name}",
+    )
+    assert name in body["output"]
+
+
+@pytest.mark.parametrize(
     ("name", "package"), [("worker", "celery"), ("flower", "flower"), ("kerberos", "kinit")]
 )
 def test_what_is_not_installed_is_named(allowed: Server, start: Start, name: str, package: str) -> None:
