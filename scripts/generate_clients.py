@@ -66,8 +66,8 @@ def differences(source: Path, target: Path) -> Iterator[str]:
     wanted = _files(source)
     there = _files(target) if target.exists() else {}
     for name in sorted(wanted.keys() | there.keys()):
-        pair = wanted.get(name), there.get(name)
-        if pair[0] is None or pair[1] is None or not filecmp.cmp(*pair, shallow=False):  # type: ignore[type-var]
+        made, kept = wanted.get(name), there.get(name)
+        if made is None or kept is None or not filecmp.cmp(made, kept, shallow=False):
             yield str((target / name if name else target).relative_to(CLONE))
 
 
@@ -87,7 +87,7 @@ def main() -> int:
         "--check", action="store_true", help="change nothing; fail where a client is not the spec's"
     )
     check = parser.parse_args().check
-    differing = []
+    differing: list[str] = []
     for language, parts in TAKEN.items():
         with tempfile.TemporaryDirectory(prefix="xtended-client-") as scratch:
             generate(language, Path(scratch))
