@@ -149,6 +149,7 @@ class LocalAirflow:
 
     def _look(self) -> None:
         self._pause()
+        self._group.bury()
         if ended := self._group.ended():
             raise StartFailed(self._why_ended(ended))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import subprocess
 import sys
 import time
@@ -71,6 +72,14 @@ class ProcessGroup:
     def ended(self) -> Component | None:
         """A component that has ended, if any has."""
         return next((c for c in self.components if c.process.poll() is not None), None)
+
+    def bury(self) -> None:
+        """Take the exit status of adopted orphans: nobody else will, and they would be listed for ever."""
+        own = {component.process.pid for component in self.components}
+        for child in psutil.Process().children():
+            with suppress(psutil.NoSuchProcess, ChildProcessError):
+                if child.pid not in own and child.status() == psutil.STATUS_ZOMBIE:
+                    os.waitpid(child.pid, os.WNOHANG)
 
     def finish(self, component: Component) -> int:
         """Forget a component that was meant to end. Returns its exit status."""

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -106,6 +106,14 @@ class Server:
     def processes(self) -> list[psutil.Process]:
         """Every process that the server consists of. Orphans stay in it: run.py adopts them."""
         return psutil.Process(self.process.pid).children(recursive=True)
+
+    def commands(self) -> dict[int, str]:
+        """The command line of each of them, by pid; those that end meanwhile are left out."""
+        found = {}
+        for process in self.processes():
+            with suppress(psutil.NoSuchProcess):
+                found[process.pid] = " ".join(process.cmdline())
+        return found
 
     def close(self) -> None:
         for client in self._clients.values():

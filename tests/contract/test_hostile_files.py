@@ -47,11 +47,7 @@ def left_over(server: Server) -> list[str]:
     """What runs of a parse that is over, after the moment that its end may take."""
     deadline = time.monotonic() + 10
     while True:
-        found = [
-            " ".join(process.cmdline())
-            for process in server.processes()
-            if process.is_running() and MARK in " ".join(process.cmdline())
-        ]
+        found = [command for command in server.commands().values() if MARK in command]
         if not found or time.monotonic() > deadline:
             return found
         time.sleep(0.1)

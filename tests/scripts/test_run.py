@@ -37,6 +37,19 @@ print(*(child.pid for child in psutil.Process().children(recursive=True)))
 group.stop(grace=0.5)
 """
 
+ADOPT_AN_ORPHAN = """
+import sys
+from pathlib import Path
+import psutil
+from local_airflow.processes import ProcessGroup
+group = ProcessGroup({}, Path(sys.argv[1]))
+leaves_one = "import subprocess, time; subprocess.Popen(['sleep', '0']); time.sleep(1)"
+group.start("family", [sys.executable, "-c", leaves_one]).process.wait()
+print([child.status() for child in psutil.Process().children()])
+group.bury()
+print([child.status() for child in psutil.Process().children()])
+"""
+
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
@@ -131,3 +144,15 @@ def test_stopping_ends_a_family_that_ignores_it_down_to_its_orphans(tmp_path):
     family = [int(pid) for pid in done.stdout.split()]
     assert len(family) == 2
     assert not [pid for pid in family if psutil.pid_exists(pid)]
+
+
+def test_an_adopted_orphan_that_has_ended_is_not_listed_for_ever(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", ADOPT_AN_ORPHAN, str(tmp_path)],
+        cwd=SCRIPTS,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert done.stdout.split("\n")[:2] == ["['zombie']", "[]"]
