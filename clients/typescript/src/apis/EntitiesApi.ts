@@ -12,62 +12,62 @@
  * Do not edit the class manually.
  */
 
-import * as runtime from '../runtime';
+import * as runtime from '../runtime.js';
 import {
     type ConnectionAnswer,
     ConnectionAnswerFromJSON,
     ConnectionAnswerToJSON,
-} from '../models/ConnectionAnswer';
+} from '../models/ConnectionAnswer.js';
 import {
     type ConnectionsAnswer,
     ConnectionsAnswerFromJSON,
     ConnectionsAnswerToJSON,
-} from '../models/ConnectionsAnswer';
+} from '../models/ConnectionsAnswer.js';
 import {
     type DoneAnswer,
     DoneAnswerFromJSON,
     DoneAnswerToJSON,
-} from '../models/DoneAnswer';
+} from '../models/DoneAnswer.js';
 import {
     type EntitySetAnswer,
     EntitySetAnswerFromJSON,
     EntitySetAnswerToJSON,
-} from '../models/EntitySetAnswer';
+} from '../models/EntitySetAnswer.js';
 import {
     type PoolAnswer,
     PoolAnswerFromJSON,
     PoolAnswerToJSON,
-} from '../models/PoolAnswer';
+} from '../models/PoolAnswer.js';
 import {
     type PoolsAnswer,
     PoolsAnswerFromJSON,
     PoolsAnswerToJSON,
-} from '../models/PoolsAnswer';
+} from '../models/PoolsAnswer.js';
 import {
     type Problem,
     ProblemFromJSON,
     ProblemToJSON,
-} from '../models/Problem';
+} from '../models/Problem.js';
 import {
     type VariableAnswer,
     VariableAnswerFromJSON,
     VariableAnswerToJSON,
-} from '../models/VariableAnswer';
+} from '../models/VariableAnswer.js';
 import {
     type VariableExportAnswer,
     VariableExportAnswerFromJSON,
     VariableExportAnswerToJSON,
-} from '../models/VariableExportAnswer';
+} from '../models/VariableExportAnswer.js';
 import {
     type VariableImportAnswer,
     VariableImportAnswerFromJSON,
     VariableImportAnswerToJSON,
-} from '../models/VariableImportAnswer';
+} from '../models/VariableImportAnswer.js';
 import {
     type VariablesAnswer,
     VariablesAnswerFromJSON,
     VariablesAnswerToJSON,
-} from '../models/VariablesAnswer';
+} from '../models/VariablesAnswer.js';
 
 export interface DeleteConnectionRequest {
     /**
@@ -652,7 +652,8 @@ export class EntitiesApi extends runtime.BaseAPI {
         const canConsumeForm = runtime.canConsumeForm(consumes);
 
         let formParams: { append(param: string, value: any): any };
-        let useForm = false;
+        // Operations take multipart forms, with files or without.
+        let useForm = canConsumeForm;
         // use FormData to transmit files using content-type "multipart/form-data"
         useForm = canConsumeForm;
         if (useForm) {
@@ -884,7 +885,8 @@ export class EntitiesApi extends runtime.BaseAPI {
         const canConsumeForm = runtime.canConsumeForm(consumes);
 
         let formParams: { append(param: string, value: any): any };
-        let useForm = false;
+        // Operations take multipart forms, with files or without.
+        let useForm = canConsumeForm;
         if (useForm) {
             formParams = new FormData();
         } else {
@@ -1004,7 +1006,8 @@ export class EntitiesApi extends runtime.BaseAPI {
         const canConsumeForm = runtime.canConsumeForm(consumes);
 
         let formParams: { append(param: string, value: any): any };
-        let useForm = false;
+        // Operations take multipart forms, with files or without.
+        let useForm = canConsumeForm;
         if (useForm) {
             formParams = new FormData();
         } else {
@@ -1096,7 +1099,8 @@ export class EntitiesApi extends runtime.BaseAPI {
         const canConsumeForm = runtime.canConsumeForm(consumes);
 
         let formParams: { append(param: string, value: any): any };
-        let useForm = false;
+        // Operations take multipart forms, with files or without.
+        let useForm = canConsumeForm;
         if (useForm) {
             formParams = new FormData();
         } else {

@@ -12,42 +12,42 @@
  * Do not edit the class manually.
  */
 
-import * as runtime from '../runtime';
+import * as runtime from '../runtime.js';
 import {
     type ChangeResult,
     ChangeResultFromJSON,
     ChangeResultToJSON,
-} from '../models/ChangeResult';
+} from '../models/ChangeResult.js';
 import {
     type DiffResult,
     DiffResultFromJSON,
     DiffResultToJSON,
-} from '../models/DiffResult';
+} from '../models/DiffResult.js';
 import {
     type FileList,
     FileListFromJSON,
     FileListToJSON,
-} from '../models/FileList';
+} from '../models/FileList.js';
 import {
     type FileResult,
     FileResultFromJSON,
     FileResultToJSON,
-} from '../models/FileResult';
+} from '../models/FileResult.js';
 import {
     type Problem,
     ProblemFromJSON,
     ProblemToJSON,
-} from '../models/Problem';
+} from '../models/Problem.js';
 import {
     type RevisionList,
     RevisionListFromJSON,
     RevisionListToJSON,
-} from '../models/RevisionList';
+} from '../models/RevisionList.js';
 import {
     type RevisionResult,
     RevisionResultFromJSON,
     RevisionResultToJSON,
-} from '../models/RevisionResult';
+} from '../models/RevisionResult.js';
 
 export interface DiffRevisionRequest {
     /**

@@ -12,12 +12,12 @@
  * Do not edit the class manually.
  */
 
-import * as runtime from '../runtime';
+import * as runtime from '../runtime.js';
 import {
     type OlderAnswer,
     OlderAnswerFromJSON,
     OlderAnswerToJSON,
-} from '../models/OlderAnswer';
+} from '../models/OlderAnswer.js';
 
 export interface CallOlderAdminFunctionRequest {
     /**
@@ -1448,7 +1448,8 @@ export class OlderUrlsApi extends runtime.BaseAPI {
         const canConsumeForm = runtime.canConsumeForm(consumes);
 
         let formParams: { append(param: string, value: any): any };
-        let useForm = false;
+        // Operations take multipart forms, with files or without.
+        let useForm = canConsumeForm;
         // use FormData to transmit files using content-type "multipart/form-data"
         useForm = canConsumeForm;
         // use FormData to transmit files using content-type "multipart/form-data"
@@ -2153,7 +2154,8 @@ export class OlderUrlsApi extends runtime.BaseAPI {
         const canConsumeForm = runtime.canConsumeForm(consumes);
 
         let formParams: { append(param: string, value: any): any };
-        let useForm = false;
+        // Operations take multipart forms, with files or without.
+        let useForm = canConsumeForm;
         // use FormData to transmit files using content-type "multipart/form-data"
         useForm = canConsumeForm;
         // use FormData to transmit files using content-type "multipart/form-data"

@@ -12,17 +12,17 @@
  * Do not edit the class manually.
  */
 
-import * as runtime from '../runtime';
+import * as runtime from '../runtime.js';
 import {
     type OperationResult,
     OperationResultFromJSON,
     OperationResultToJSON,
-} from '../models/OperationResult';
+} from '../models/OperationResult.js';
 import {
     type Problem,
     ProblemFromJSON,
     ProblemToJSON,
-} from '../models/Problem';
+} from '../models/Problem.js';
 
 export interface CancelOperationRequest {
     /**

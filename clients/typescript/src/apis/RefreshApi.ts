@@ -12,17 +12,17 @@
  * Do not edit the class manually.
  */
 
-import * as runtime from '../runtime';
+import * as runtime from '../runtime.js';
 import {
     type Problem,
     ProblemFromJSON,
     ProblemToJSON,
-} from '../models/Problem';
+} from '../models/Problem.js';
 import {
     type ScanResult,
     ScanResultFromJSON,
     ScanResultToJSON,
-} from '../models/ScanResult';
+} from '../models/ScanResult.js';
 
 export interface RefreshDagRequest {
     /**

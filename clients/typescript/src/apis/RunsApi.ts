@@ -12,62 +12,62 @@
  * Do not edit the class manually.
  */
 
-import * as runtime from '../runtime';
+import * as runtime from '../runtime.js';
 import {
     type BackfillResult,
     BackfillResultFromJSON,
     BackfillResultToJSON,
-} from '../models/BackfillResult';
+} from '../models/BackfillResult.js';
 import {
     type BackfillState,
     BackfillStateFromJSON,
     BackfillStateToJSON,
-} from '../models/BackfillState';
+} from '../models/BackfillState.js';
 import {
     type BulkRequest,
     BulkRequestFromJSON,
     BulkRequestToJSON,
-} from '../models/BulkRequest';
+} from '../models/BulkRequest.js';
 import {
     type BulkResult,
     BulkResultFromJSON,
     BulkResultToJSON,
-} from '../models/BulkResult';
+} from '../models/BulkResult.js';
 import {
     type DagList,
     DagListFromJSON,
     DagListToJSON,
-} from '../models/DagList';
+} from '../models/DagList.js';
 import {
     type PauseResult,
     PauseResultFromJSON,
     PauseResultToJSON,
-} from '../models/PauseResult';
+} from '../models/PauseResult.js';
 import {
     type Problem,
     ProblemFromJSON,
     ProblemToJSON,
-} from '../models/Problem';
+} from '../models/Problem.js';
 import {
     type RestartResult,
     RestartResultFromJSON,
     RestartResultToJSON,
-} from '../models/RestartResult';
+} from '../models/RestartResult.js';
 import {
     type RunState,
     RunStateFromJSON,
     RunStateToJSON,
-} from '../models/RunState';
+} from '../models/RunState.js';
 import {
     type SelectedRun,
     SelectedRunFromJSON,
     SelectedRunToJSON,
-} from '../models/SelectedRun';
+} from '../models/SelectedRun.js';
 import {
     type TriggerResult,
     TriggerResultFromJSON,
     TriggerResultToJSON,
-} from '../models/TriggerResult';
+} from '../models/TriggerResult.js';
 
 export interface BackfillRequest {
     /**
@@ -443,7 +443,8 @@ export class RunsApi extends runtime.BaseAPI {
         const canConsumeForm = runtime.canConsumeForm(consumes);
 
         let formParams: { append(param: string, value: any): any };
-        let useForm = false;
+        // Operations take multipart forms, with files or without.
+        let useForm = canConsumeForm;
         if (useForm) {
             formParams = new FormData();
         } else {
@@ -1294,7 +1295,8 @@ export class RunsApi extends runtime.BaseAPI {
         const canConsumeForm = runtime.canConsumeForm(consumes);
 
         let formParams: { append(param: string, value: any): any };
-        let useForm = false;
+        // Operations take multipart forms, with files or without.
+        let useForm = canConsumeForm;
         if (useForm) {
             formParams = new FormData();
         } else {
@@ -1390,7 +1392,8 @@ export class RunsApi extends runtime.BaseAPI {
         const canConsumeForm = runtime.canConsumeForm(consumes);
 
         let formParams: { append(param: string, value: any): any };
-        let useForm = false;
+        // Operations take multipart forms, with files or without.
+        let useForm = canConsumeForm;
         if (useForm) {
             formParams = new FormData();
         } else {

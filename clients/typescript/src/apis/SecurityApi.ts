@@ -12,32 +12,32 @@
  * Do not edit the class manually.
  */
 
-import * as runtime from '../runtime';
+import * as runtime from '../runtime.js';
 import {
     type DoneAnswer,
     DoneAnswerFromJSON,
     DoneAnswerToJSON,
-} from '../models/DoneAnswer';
+} from '../models/DoneAnswer.js';
 import {
     type Login,
     LoginFromJSON,
     LoginToJSON,
-} from '../models/Login';
+} from '../models/Login.js';
 import {
     type Problem,
     ProblemFromJSON,
     ProblemToJSON,
-} from '../models/Problem';
+} from '../models/Problem.js';
 import {
     type Revocation,
     RevocationFromJSON,
     RevocationToJSON,
-} from '../models/Revocation';
+} from '../models/Revocation.js';
 import {
     type Tokens,
     TokensFromJSON,
     TokensToJSON,
-} from '../models/Tokens';
+} from '../models/Tokens.js';
 
 export interface LogInRequest {
     /**

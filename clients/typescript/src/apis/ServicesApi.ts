@@ -12,27 +12,27 @@
  * Do not edit the class manually.
  */
 
-import * as runtime from '../runtime';
+import * as runtime from '../runtime.js';
 import {
     type DoneAnswer,
     DoneAnswerFromJSON,
     DoneAnswerToJSON,
-} from '../models/DoneAnswer';
+} from '../models/DoneAnswer.js';
 import {
     type Problem,
     ProblemFromJSON,
     ProblemToJSON,
-} from '../models/Problem';
+} from '../models/Problem.js';
 import {
     type ServiceAnswer,
     ServiceAnswerFromJSON,
     ServiceAnswerToJSON,
-} from '../models/ServiceAnswer';
+} from '../models/ServiceAnswer.js';
 import {
     type Services,
     ServicesFromJSON,
     ServicesToJSON,
-} from '../models/Services';
+} from '../models/Services.js';
 
 export interface StartServiceRequest {
     /**

@@ -12,32 +12,32 @@
  * Do not edit the class manually.
  */
 
-import * as runtime from '../runtime';
+import * as runtime from '../runtime.js';
 import {
     type OperationResult,
     OperationResultFromJSON,
     OperationResultToJSON,
-} from '../models/OperationResult';
+} from '../models/OperationResult.js';
 import {
     type Problem,
     ProblemFromJSON,
     ProblemToJSON,
-} from '../models/Problem';
+} from '../models/Problem.js';
 import {
     type SyncResult,
     SyncResultFromJSON,
     SyncResultToJSON,
-} from '../models/SyncResult';
+} from '../models/SyncResult.js';
 import {
     type SyncSourceList,
     SyncSourceListFromJSON,
     SyncSourceListToJSON,
-} from '../models/SyncSourceList';
+} from '../models/SyncSourceList.js';
 import {
     type SyncSourceResult,
     SyncSourceResultFromJSON,
     SyncSourceResultToJSON,
-} from '../models/SyncSourceResult';
+} from '../models/SyncSourceResult.js';
 
 export interface CreateSyncSourceRequest {
     /**
@@ -493,7 +493,8 @@ export class SyncApi extends runtime.BaseAPI {
         const canConsumeForm = runtime.canConsumeForm(consumes);
 
         let formParams: { append(param: string, value: any): any };
-        let useForm = false;
+        // Operations take multipart forms, with files or without.
+        let useForm = canConsumeForm;
         if (useForm) {
             formParams = new FormData();
         } else {
@@ -856,7 +857,8 @@ export class SyncApi extends runtime.BaseAPI {
         const canConsumeForm = runtime.canConsumeForm(consumes);
 
         let formParams: { append(param: string, value: any): any };
-        let useForm = false;
+        // Operations take multipart forms, with files or without.
+        let useForm = canConsumeForm;
         if (useForm) {
             formParams = new FormData();
         } else {
@@ -1000,7 +1002,8 @@ export class SyncApi extends runtime.BaseAPI {
         const canConsumeForm = runtime.canConsumeForm(consumes);
 
         let formParams: { append(param: string, value: any): any };
-        let useForm = false;
+        // Operations take multipart forms, with files or without.
+        let useForm = canConsumeForm;
         if (useForm) {
             formParams = new FormData();
         } else {
@@ -1226,7 +1229,8 @@ export class SyncApi extends runtime.BaseAPI {
         const canConsumeForm = runtime.canConsumeForm(consumes);
 
         let formParams: { append(param: string, value: any): any };
-        let useForm = false;
+        // Operations take multipart forms, with files or without.
+        let useForm = canConsumeForm;
         if (useForm) {
             formParams = new FormData();
         } else {

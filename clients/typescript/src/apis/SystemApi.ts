@@ -12,22 +12,22 @@
  * Do not edit the class manually.
  */
 
-import * as runtime from '../runtime';
+import * as runtime from '../runtime.js';
 import {
     type Health,
     HealthFromJSON,
     HealthToJSON,
-} from '../models/Health';
+} from '../models/Health.js';
 import {
     type Problem,
     ProblemFromJSON,
     ProblemToJSON,
-} from '../models/Problem';
+} from '../models/Problem.js';
 import {
     type Version,
     VersionFromJSON,
     VersionToJSON,
-} from '../models/Version';
+} from '../models/Version.js';
 
 /**
  *

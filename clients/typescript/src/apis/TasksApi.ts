@@ -12,57 +12,57 @@
  * Do not edit the class manually.
  */
 
-import * as runtime from '../runtime';
+import * as runtime from '../runtime.js';
 import {
     type ClearResult,
     ClearResultFromJSON,
     ClearResultToJSON,
-} from '../models/ClearResult';
+} from '../models/ClearResult.js';
 import {
     type FailedDeps,
     FailedDepsFromJSON,
     FailedDepsToJSON,
-} from '../models/FailedDeps';
+} from '../models/FailedDeps.js';
 import {
     type Problem,
     ProblemFromJSON,
     ProblemToJSON,
-} from '../models/Problem';
+} from '../models/Problem.js';
 import {
     type QueueResult,
     QueueResultFromJSON,
     QueueResultToJSON,
-} from '../models/QueueResult';
+} from '../models/QueueResult.js';
 import {
     type RenderResult,
     RenderResultFromJSON,
     RenderResultToJSON,
-} from '../models/RenderResult';
+} from '../models/RenderResult.js';
 import {
     type TaskChanges,
     TaskChangesFromJSON,
     TaskChangesToJSON,
-} from '../models/TaskChanges';
+} from '../models/TaskChanges.js';
 import {
     type TaskDetail,
     TaskDetailFromJSON,
     TaskDetailToJSON,
-} from '../models/TaskDetail';
+} from '../models/TaskDetail.js';
 import {
     type TaskList,
     TaskListFromJSON,
     TaskListToJSON,
-} from '../models/TaskList';
+} from '../models/TaskList.js';
 import {
     type TaskState,
     TaskStateFromJSON,
     TaskStateToJSON,
-} from '../models/TaskState';
+} from '../models/TaskState.js';
 import {
     type TestResult,
     TestResultFromJSON,
     TestResultToJSON,
-} from '../models/TestResult';
+} from '../models/TestResult.js';
 
 export interface ClearRequest {
     /**
@@ -1185,7 +1185,8 @@ export class TasksApi extends runtime.BaseAPI {
         const canConsumeForm = runtime.canConsumeForm(consumes);
 
         let formParams: { append(param: string, value: any): any };
-        let useForm = false;
+        // Operations take multipart forms, with files or without.
+        let useForm = canConsumeForm;
         if (useForm) {
             formParams = new FormData();
         } else {
@@ -1890,7 +1891,8 @@ export class TasksApi extends runtime.BaseAPI {
         const canConsumeForm = runtime.canConsumeForm(consumes);
 
         let formParams: { append(param: string, value: any): any };
-        let useForm = false;
+        // Operations take multipart forms, with files or without.
+        let useForm = canConsumeForm;
         if (useForm) {
             formParams = new FormData();
         } else {

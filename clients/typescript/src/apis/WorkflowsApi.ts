@@ -12,32 +12,32 @@
  * Do not edit the class manually.
  */
 
-import * as runtime from '../runtime';
+import * as runtime from '../runtime.js';
 import {
     type ChangeResult,
     ChangeResultFromJSON,
     ChangeResultToJSON,
-} from '../models/ChangeResult';
+} from '../models/ChangeResult.js';
 import {
     type Problem,
     ProblemFromJSON,
     ProblemToJSON,
-} from '../models/Problem';
+} from '../models/Problem.js';
 import {
     type WorkflowAnswer,
     WorkflowAnswerFromJSON,
     WorkflowAnswerToJSON,
-} from '../models/WorkflowAnswer';
+} from '../models/WorkflowAnswer.js';
 import {
     type WorkflowRequest,
     WorkflowRequestFromJSON,
     WorkflowRequestToJSON,
-} from '../models/WorkflowRequest';
+} from '../models/WorkflowRequest.js';
 import {
     type WorkflowsAnswer,
     WorkflowsAnswerFromJSON,
     WorkflowsAnswerToJSON,
-} from '../models/WorkflowsAnswer';
+} from '../models/WorkflowsAnswer.js';
 
 export interface DeleteWorkflowRequest {
     /**

@@ -12,14 +12,14 @@
  * Do not edit the class manually.
  */
 
-import { mapValues } from '../runtime';
-import type { BackfillRun } from './BackfillRun';
+import { mapValues } from '../runtime.js';
+import type { BackfillRun } from './BackfillRun.js';
 import {
     BackfillRunFromJSON,
     BackfillRunFromJSONTyped,
     BackfillRunToJSON,
     BackfillRunToJSONTyped,
-} from './BackfillRun';
+} from './BackfillRun.js';
 
 /**
  *

@@ -12,14 +12,14 @@
  * Do not edit the class manually.
  */
 
-import { mapValues } from '../runtime';
-import type { BulkAction } from './BulkAction';
+import { mapValues } from '../runtime.js';
+import type { BulkAction } from './BulkAction.js';
 import {
     BulkActionFromJSON,
     BulkActionFromJSONTyped,
     BulkActionToJSON,
     BulkActionToJSONTyped,
-} from './BulkAction';
+} from './BulkAction.js';
 
 /**
  *

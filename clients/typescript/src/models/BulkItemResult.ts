@@ -12,21 +12,21 @@
  * Do not edit the class manually.
  */
 
-import { mapValues } from '../runtime';
-import type { BulkAction } from './BulkAction';
+import { mapValues } from '../runtime.js';
+import type { BulkAction } from './BulkAction.js';
 import {
     BulkActionFromJSON,
     BulkActionFromJSONTyped,
     BulkActionToJSON,
     BulkActionToJSONTyped,
-} from './BulkAction';
-import type { BulkItemResultProblem } from './BulkItemResultProblem';
+} from './BulkAction.js';
+import type { BulkItemResultProblem } from './BulkItemResultProblem.js';
 import {
     BulkItemResultProblemFromJSON,
     BulkItemResultProblemFromJSONTyped,
     BulkItemResultProblemToJSON,
     BulkItemResultProblemToJSONTyped,
-} from './BulkItemResultProblem';
+} from './BulkItemResultProblem.js';
 
 /**
  *

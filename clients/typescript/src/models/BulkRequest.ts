@@ -12,28 +12,28 @@
  * Do not edit the class manually.
  */
 
-import { mapValues } from '../runtime';
-import type { BulkFilter } from './BulkFilter';
+import { mapValues } from '../runtime.js';
+import type { BulkFilter } from './BulkFilter.js';
 import {
     BulkFilterFromJSON,
     BulkFilterFromJSONTyped,
     BulkFilterToJSON,
     BulkFilterToJSONTyped,
-} from './BulkFilter';
-import type { BulkAction } from './BulkAction';
+} from './BulkFilter.js';
+import type { BulkAction } from './BulkAction.js';
 import {
     BulkActionFromJSON,
     BulkActionFromJSONTyped,
     BulkActionToJSON,
     BulkActionToJSONTyped,
-} from './BulkAction';
-import type { BulkItem } from './BulkItem';
+} from './BulkAction.js';
+import type { BulkItem } from './BulkItem.js';
 import {
     BulkItemFromJSON,
     BulkItemFromJSONTyped,
     BulkItemToJSON,
     BulkItemToJSONTyped,
-} from './BulkItem';
+} from './BulkItem.js';
 
 /**
  * Either `items`, or `action` and `filter`.

@@ -12,14 +12,14 @@
  * Do not edit the class manually.
  */
 
-import { mapValues } from '../runtime';
-import type { BulkItemResult } from './BulkItemResult';
+import { mapValues } from '../runtime.js';
+import type { BulkItemResult } from './BulkItemResult.js';
 import {
     BulkItemResultFromJSON,
     BulkItemResultFromJSONTyped,
     BulkItemResultToJSON,
     BulkItemResultToJSONTyped,
-} from './BulkItemResult';
+} from './BulkItemResult.js';
 
 /**
  *

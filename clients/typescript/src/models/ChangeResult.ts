@@ -12,28 +12,28 @@
  * Do not edit the class manually.
  */
 
-import { mapValues } from '../runtime';
-import type { DagState } from './DagState';
+import { mapValues } from '../runtime.js';
+import type { DagState } from './DagState.js';
 import {
     DagStateFromJSON,
     DagStateFromJSONTyped,
     DagStateToJSON,
     DagStateToJSONTyped,
-} from './DagState';
-import type { DagImportError } from './DagImportError';
+} from './DagState.js';
+import type { DagImportError } from './DagImportError.js';
 import {
     DagImportErrorFromJSON,
     DagImportErrorFromJSONTyped,
     DagImportErrorToJSON,
     DagImportErrorToJSONTyped,
-} from './DagImportError';
-import type { Files } from './Files';
+} from './DagImportError.js';
+import type { Files } from './Files.js';
 import {
     FilesFromJSON,
     FilesFromJSONTyped,
     FilesToJSON,
     FilesToJSONTyped,
-} from './Files';
+} from './Files.js';
 
 /**
  *

@@ -12,14 +12,14 @@
  * Do not edit the class manually.
  */
 
-import { mapValues } from '../runtime';
-import type { ClearedTask } from './ClearedTask';
+import { mapValues } from '../runtime.js';
+import type { ClearedTask } from './ClearedTask.js';
 import {
     ClearedTaskFromJSON,
     ClearedTaskFromJSONTyped,
     ClearedTaskToJSON,
     ClearedTaskToJSONTyped,
-} from './ClearedTask';
+} from './ClearedTask.js';
 
 /**
  *

@@ -12,14 +12,14 @@
  * Do not edit the class manually.
  */
 
-import { mapValues } from '../runtime';
-import type { Connection } from './Connection';
+import { mapValues } from '../runtime.js';
+import type { Connection } from './Connection.js';
 import {
     ConnectionFromJSON,
     ConnectionFromJSONTyped,
     ConnectionToJSON,
     ConnectionToJSONTyped,
-} from './Connection';
+} from './Connection.js';
 
 /**
  *

@@ -12,21 +12,21 @@
  * Do not edit the class manually.
  */
 
-import { mapValues } from '../runtime';
-import type { ParsedFileReport } from './ParsedFileReport';
+import { mapValues } from '../runtime.js';
+import type { ParsedFileReport } from './ParsedFileReport.js';
 import {
     ParsedFileReportFromJSON,
     ParsedFileReportFromJSONTyped,
     ParsedFileReportToJSON,
     ParsedFileReportToJSONTyped,
-} from './ParsedFileReport';
-import type { ListedDag } from './ListedDag';
+} from './ParsedFileReport.js';
+import type { ListedDag } from './ListedDag.js';
 import {
     ListedDagFromJSON,
     ListedDagFromJSONTyped,
     ListedDagToJSON,
     ListedDagToJSONTyped,
-} from './ListedDag';
+} from './ListedDag.js';
 
 /**
  *

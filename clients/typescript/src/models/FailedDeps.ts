@@ -12,14 +12,14 @@
  * Do not edit the class manually.
  */
 
-import { mapValues } from '../runtime';
-import type { UnmetDependency } from './UnmetDependency';
+import { mapValues } from '../runtime.js';
+import type { UnmetDependency } from './UnmetDependency.js';
 import {
     UnmetDependencyFromJSON,
     UnmetDependencyFromJSONTyped,
     UnmetDependencyToJSON,
     UnmetDependencyToJSONTyped,
-} from './UnmetDependency';
+} from './UnmetDependency.js';
 
 /**
  *

@@ -12,14 +12,14 @@
  * Do not edit the class manually.
  */
 
-import { mapValues } from '../runtime';
-import type { LiveFile } from './LiveFile';
+import { mapValues } from '../runtime.js';
+import type { LiveFile } from './LiveFile.js';
 import {
     LiveFileFromJSON,
     LiveFileFromJSONTyped,
     LiveFileToJSON,
     LiveFileToJSONTyped,
-} from './LiveFile';
+} from './LiveFile.js';
 
 /**
  *

@@ -12,35 +12,35 @@
  * Do not edit the class manually.
  */
 
-import { mapValues } from '../runtime';
-import type { NewWorkflowUnpause } from './NewWorkflowUnpause';
+import { mapValues } from '../runtime.js';
+import type { NewWorkflowUnpause } from './NewWorkflowUnpause.js';
 import {
     NewWorkflowUnpauseFromJSON,
     NewWorkflowUnpauseFromJSONTyped,
     NewWorkflowUnpauseToJSON,
     NewWorkflowUnpauseToJSONTyped,
-} from './NewWorkflowUnpause';
-import type { NewWorkflowForce } from './NewWorkflowForce';
+} from './NewWorkflowUnpause.js';
+import type { NewWorkflowForce } from './NewWorkflowForce.js';
 import {
     NewWorkflowForceFromJSON,
     NewWorkflowForceFromJSONTyped,
     NewWorkflowForceToJSON,
     NewWorkflowForceToJSONTyped,
-} from './NewWorkflowForce';
-import type { NewWorkflowPause } from './NewWorkflowPause';
+} from './NewWorkflowForce.js';
+import type { NewWorkflowPause } from './NewWorkflowPause.js';
 import {
     NewWorkflowPauseFromJSON,
     NewWorkflowPauseFromJSONTyped,
     NewWorkflowPauseToJSON,
     NewWorkflowPauseToJSONTyped,
-} from './NewWorkflowPause';
-import type { WorkflowDag } from './WorkflowDag';
+} from './NewWorkflowPause.js';
+import type { WorkflowDag } from './WorkflowDag.js';
 import {
     WorkflowDagFromJSON,
     WorkflowDagFromJSONTyped,
     WorkflowDagToJSON,
     WorkflowDagToJSONTyped,
-} from './WorkflowDag';
+} from './WorkflowDag.js';
 
 /**
  * Booleans may be words, such as "true".

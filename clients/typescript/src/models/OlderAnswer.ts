@@ -12,7 +12,7 @@
  * Do not edit the class manually.
  */
 
-import { mapValues } from '../runtime';
+import { mapValues } from '../runtime.js';
 /**
  * `status` is `OK` or `ERROR` where the plugin for the command line had the function, `success` or `error` where
  * that for managed DAGs had it. Each function has fields of its own beside it.

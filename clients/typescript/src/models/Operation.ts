@@ -12,14 +12,14 @@
  * Do not edit the class manually.
  */
 
-import { mapValues, parseDate, parseDateTime, serializeDate, serializeDateTime } from '../runtime';
-import type { OperationCounts } from './OperationCounts';
+import { mapValues, parseDate, parseDateTime, serializeDate, serializeDateTime } from '../runtime.js';
+import type { OperationCounts } from './OperationCounts.js';
 import {
     OperationCountsFromJSON,
     OperationCountsFromJSONTyped,
     OperationCountsToJSON,
     OperationCountsToJSONTyped,
-} from './OperationCounts';
+} from './OperationCounts.js';
 
 /**
  *

@@ -12,14 +12,14 @@
  * Do not edit the class manually.
  */
 
-import { mapValues } from '../runtime';
-import type { Operation } from './Operation';
+import { mapValues } from '../runtime.js';
+import type { Operation } from './Operation.js';
 import {
     OperationFromJSON,
     OperationFromJSONTyped,
     OperationToJSON,
     OperationToJSONTyped,
-} from './Operation';
+} from './Operation.js';
 
 /**
  *

@@ -12,14 +12,14 @@
  * Do not edit the class manually.
  */
 
-import { mapValues } from '../runtime';
-import type { Pool } from './Pool';
+import { mapValues } from '../runtime.js';
+import type { Pool } from './Pool.js';
 import {
     PoolFromJSON,
     PoolFromJSONTyped,
     PoolToJSON,
     PoolToJSONTyped,
-} from './Pool';
+} from './Pool.js';
 
 /**
  *

@@ -12,14 +12,14 @@
  * Do not edit the class manually.
  */
 
-import { mapValues } from '../runtime';
-import type { RenderedInstance } from './RenderedInstance';
+import { mapValues } from '../runtime.js';
+import type { RenderedInstance } from './RenderedInstance.js';
 import {
     RenderedInstanceFromJSON,
     RenderedInstanceFromJSONTyped,
     RenderedInstanceToJSON,
     RenderedInstanceToJSONTyped,
-} from './RenderedInstance';
+} from './RenderedInstance.js';
 
 /**
  *

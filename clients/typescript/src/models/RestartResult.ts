@@ -12,14 +12,14 @@
  * Do not edit the class manually.
  */
 
-import { mapValues } from '../runtime';
-import type { RestartResultMessage } from './RestartResultMessage';
+import { mapValues } from '../runtime.js';
+import type { RestartResultMessage } from './RestartResultMessage.js';
 import {
     RestartResultMessageFromJSON,
     RestartResultMessageFromJSONTyped,
     RestartResultMessageToJSON,
     RestartResultMessageToJSONTyped,
-} from './RestartResultMessage';
+} from './RestartResultMessage.js';
 
 /**
  *

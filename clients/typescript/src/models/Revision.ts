@@ -12,14 +12,14 @@
  * Do not edit the class manually.
  */
 
-import { mapValues, parseDate, parseDateTime, serializeDate, serializeDateTime } from '../runtime';
-import type { Files } from './Files';
+import { mapValues, parseDate, parseDateTime, serializeDate, serializeDateTime } from '../runtime.js';
+import type { Files } from './Files.js';
 import {
     FilesFromJSON,
     FilesFromJSONTyped,
     FilesToJSON,
     FilesToJSONTyped,
-} from './Files';
+} from './Files.js';
 
 /**
  *

@@ -12,14 +12,14 @@
  * Do not edit the class manually.
  */
 
-import { mapValues } from '../runtime';
-import type { Revision } from './Revision';
+import { mapValues } from '../runtime.js';
+import type { Revision } from './Revision.js';
 import {
     RevisionFromJSON,
     RevisionFromJSONTyped,
     RevisionToJSON,
     RevisionToJSONTyped,
-} from './Revision';
+} from './Revision.js';
 
 /**
  *

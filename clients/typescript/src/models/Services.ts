@@ -12,14 +12,14 @@
  * Do not edit the class manually.
  */
 
-import { mapValues } from '../runtime';
-import type { Service } from './Service';
+import { mapValues } from '../runtime.js';
+import type { Service } from './Service.js';
 import {
     ServiceFromJSON,
     ServiceFromJSONTyped,
     ServiceToJSON,
     ServiceToJSONTyped,
-} from './Service';
+} from './Service.js';
 
 /**
  *

@@ -12,35 +12,35 @@
  * Do not edit the class manually.
  */
 
-import { mapValues } from '../runtime';
-import type { DagState } from './DagState';
+import { mapValues } from '../runtime.js';
+import type { DagState } from './DagState.js';
 import {
     DagStateFromJSON,
     DagStateFromJSONTyped,
     DagStateToJSON,
     DagStateToJSONTyped,
-} from './DagState';
-import type { SyncStatus } from './SyncStatus';
+} from './DagState.js';
+import type { SyncStatus } from './SyncStatus.js';
 import {
     SyncStatusFromJSON,
     SyncStatusFromJSONTyped,
     SyncStatusToJSON,
     SyncStatusToJSONTyped,
-} from './SyncStatus';
-import type { DagImportError } from './DagImportError';
+} from './SyncStatus.js';
+import type { DagImportError } from './DagImportError.js';
 import {
     DagImportErrorFromJSON,
     DagImportErrorFromJSONTyped,
     DagImportErrorToJSON,
     DagImportErrorToJSONTyped,
-} from './DagImportError';
-import type { Files } from './Files';
+} from './DagImportError.js';
+import type { Files } from './Files.js';
 import {
     FilesFromJSON,
     FilesFromJSONTyped,
     FilesToJSON,
     FilesToJSONTyped,
-} from './Files';
+} from './Files.js';
 
 /**
  * A ChangeResult, beside what became of the files of the source.

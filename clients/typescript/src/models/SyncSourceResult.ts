@@ -12,14 +12,14 @@
  * Do not edit the class manually.
  */
 
-import { mapValues } from '../runtime';
-import type { SyncSource } from './SyncSource';
+import { mapValues } from '../runtime.js';
+import type { SyncSource } from './SyncSource.js';
 import {
     SyncSourceFromJSON,
     SyncSourceFromJSONTyped,
     SyncSourceToJSON,
     SyncSourceToJSONTyped,
-} from './SyncSource';
+} from './SyncSource.js';
 
 /**
  *

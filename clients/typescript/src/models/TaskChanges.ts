@@ -12,14 +12,14 @@
  * Do not edit the class manually.
  */
 
-import { mapValues } from '../runtime';
-import type { ChangedTask } from './ChangedTask';
+import { mapValues } from '../runtime.js';
+import type { ChangedTask } from './ChangedTask.js';
 import {
     ChangedTaskFromJSON,
     ChangedTaskFromJSONTyped,
     ChangedTaskToJSON,
     ChangedTaskToJSONTyped,
-} from './ChangedTask';
+} from './ChangedTask.js';
 
 /**
  *

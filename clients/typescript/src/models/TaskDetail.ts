@@ -12,14 +12,14 @@
  * Do not edit the class manually.
  */
 
-import { mapValues } from '../runtime';
-import type { InstanceDetail } from './InstanceDetail';
+import { mapValues } from '../runtime.js';
+import type { InstanceDetail } from './InstanceDetail.js';
 import {
     InstanceDetailFromJSON,
     InstanceDetailFromJSONTyped,
     InstanceDetailToJSON,
     InstanceDetailToJSONTyped,
-} from './InstanceDetail';
+} from './InstanceDetail.js';
 
 /**
  *

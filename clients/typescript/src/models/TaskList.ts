@@ -12,14 +12,14 @@
  * Do not edit the class manually.
  */
 
-import { mapValues } from '../runtime';
-import type { ListedTask } from './ListedTask';
+import { mapValues } from '../runtime.js';
+import type { ListedTask } from './ListedTask.js';
 import {
     ListedTaskFromJSON,
     ListedTaskFromJSONTyped,
     ListedTaskToJSON,
     ListedTaskToJSONTyped,
-} from './ListedTask';
+} from './ListedTask.js';
 
 /**
  *

@@ -12,14 +12,14 @@
  * Do not edit the class manually.
  */
 
-import { mapValues } from '../runtime';
-import type { InstanceState } from './InstanceState';
+import { mapValues } from '../runtime.js';
+import type { InstanceState } from './InstanceState.js';
 import {
     InstanceStateFromJSON,
     InstanceStateFromJSONTyped,
     InstanceStateToJSON,
     InstanceStateToJSONTyped,
-} from './InstanceState';
+} from './InstanceState.js';
 
 /**
  *

@@ -12,14 +12,14 @@
  * Do not edit the class manually.
  */
 
-import { mapValues } from '../runtime';
-import type { DagImportError } from './DagImportError';
+import { mapValues } from '../runtime.js';
+import type { DagImportError } from './DagImportError.js';
 import {
     DagImportErrorFromJSON,
     DagImportErrorFromJSONTyped,
     DagImportErrorToJSON,
     DagImportErrorToJSONTyped,
-} from './DagImportError';
+} from './DagImportError.js';
 
 /**
  *

@@ -12,14 +12,14 @@
  * Do not edit the class manually.
  */
 
-import { mapValues } from '../runtime';
-import type { Variable } from './Variable';
+import { mapValues } from '../runtime.js';
+import type { Variable } from './Variable.js';
 import {
     VariableFromJSON,
     VariableFromJSONTyped,
     VariableToJSON,
     VariableToJSONTyped,
-} from './Variable';
+} from './Variable.js';
 
 /**
  *

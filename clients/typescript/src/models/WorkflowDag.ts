@@ -12,21 +12,21 @@
  * Do not edit the class manually.
  */
 
-import { mapValues } from '../runtime';
-import type { WorkflowDefaultArgs } from './WorkflowDefaultArgs';
+import { mapValues } from '../runtime.js';
+import type { WorkflowDefaultArgs } from './WorkflowDefaultArgs.js';
 import {
     WorkflowDefaultArgsFromJSON,
     WorkflowDefaultArgsFromJSONTyped,
     WorkflowDefaultArgsToJSON,
     WorkflowDefaultArgsToJSONTyped,
-} from './WorkflowDefaultArgs';
-import type { WorkflowTask } from './WorkflowTask';
+} from './WorkflowDefaultArgs.js';
+import type { WorkflowTask } from './WorkflowTask.js';
 import {
     WorkflowTaskFromJSON,
     WorkflowTaskFromJSONTyped,
     WorkflowTaskToJSON,
     WorkflowTaskToJSONTyped,
-} from './WorkflowTask';
+} from './WorkflowTask.js';
 
 /**
  *

@@ -12,14 +12,14 @@
  * Do not edit the class manually.
  */
 
-import { mapValues } from '../runtime';
-import type { NewWorkflow } from './NewWorkflow';
+import { mapValues } from '../runtime.js';
+import type { NewWorkflow } from './NewWorkflow.js';
 import {
     NewWorkflowFromJSON,
     NewWorkflowFromJSONTyped,
     NewWorkflowToJSON,
     NewWorkflowToJSONTyped,
-} from './NewWorkflow';
+} from './NewWorkflow.js';
 
 /**
  *

@@ -12,7 +12,7 @@
  * Do not edit the class manually.
  */
 
-import { mapValues } from '../runtime';
+import { mapValues } from '../runtime.js';
 /**
  * What is not named here is an argument of the operator; a name that ends in `_sec` is a time in seconds.
  * @export

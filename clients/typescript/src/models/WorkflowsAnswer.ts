@@ -12,14 +12,14 @@
  * Do not edit the class manually.
  */
 
-import { mapValues } from '../runtime';
-import type { ListedWorkflow } from './ListedWorkflow';
+import { mapValues } from '../runtime.js';
+import type { ListedWorkflow } from './ListedWorkflow.js';
 import {
     ListedWorkflowFromJSON,
     ListedWorkflowFromJSONTyped,
     ListedWorkflowToJSON,
     ListedWorkflowToJSONTyped,
-} from './ListedWorkflow';
+} from './ListedWorkflow.js';
 
 /**
  *
