@@ -30,11 +30,11 @@ def variable(call: Call, key: str) -> Variable:
     return _only(call.services.host.entities.variables(key), "variable", key)
 
 
-def set_variable(call: Call, key: str, value: str, description: str | None, *, overwrite: bool) -> bool:
-    """Answers whether it is new."""
+def set_variable(call: Call, key: str, value: str, description: str | None, *, only_new: bool) -> bool:
+    """Answers whether it is new. Raises Conflict where it may be `only_new` and is not."""
     _check_name(key)
     with call.services.host.entities.change() as changes:
-        new = _may_put(call, not changes.has("variables", key), "variables", key, overwrite=overwrite)
+        new = _may_put(call, not changes.has("variables", key), "variables", key, only_new=only_new)
         changes.put_variable(key, value, description)
         changes.audit("xtended.set_variable", call.user.name, {"key": key})
     return new
@@ -51,7 +51,7 @@ def import_variables(call: Call, content: bytes) -> list[str]:
     with call.services.host.entities.change() as changes:
         for key, value in values.items():
             _check_name(key)
-            _may_put(call, not changes.has("variables", key), "variables", key, overwrite=True)
+            _may_put(call, not changes.has("variables", key), "variables", key, only_new=False)
             changes.put_variable(key, value if isinstance(value, str) else json.dumps(value), None)
         changes.audit("xtended.import_variables", call.user.name, {"keys": sorted(values)})
     return sorted(values)
@@ -67,8 +67,8 @@ def connection(call: Call, conn_id: str) -> Connection:
     return _only(call.services.host.entities.connections(conn_id), "connection", conn_id)
 
 
-def set_connection(call: Call, wanted: NewConnection, *, overwrite: bool) -> bool:
-    """Answers whether it is new."""
+def set_connection(call: Call, wanted: NewConnection, *, only_new: bool) -> bool:
+    """Answers whether it is new. Raises Conflict where it may be `only_new` and is not."""
     _check_name(wanted.conn_id)
     if not _CONN_ID.fullmatch(wanted.conn_id):
         raise BadRequest(f"{wanted.conn_id!r} can't be the id of a connection.")
@@ -83,7 +83,7 @@ def set_connection(call: Call, wanted: NewConnection, *, overwrite: bool) -> boo
         _check_extra(wanted.extra)
     with call.services.host.entities.change() as changes:
         is_new = not changes.has("connections", wanted.conn_id)
-        new = _may_put(call, is_new, "connections", wanted.conn_id, overwrite=overwrite)
+        new = _may_put(call, is_new, "connections", wanted.conn_id, only_new=only_new)
         changes.put_connection(wanted)
         changes.audit("xtended.set_connection", call.user.name, {"conn_id": wanted.conn_id})
     return new
@@ -99,14 +99,33 @@ def pool(call: Call, name: str) -> Pool:
     return _only(call.services.host.entities.pools(name), "pool", name)
 
 
-def set_pool(call: Call, wanted: Pool) -> bool:
-    """Answers whether it is new."""
+def set_pool(call: Call, wanted: Pool, *, only_new: bool) -> bool:
+    """Answers whether it is new. Raises Conflict where it may be `only_new` and is not."""
     _check_name(wanted.name)
     with call.services.host.entities.change() as changes:
-        new = _may_put(call, not changes.has("pools", wanted.name), "pools", wanted.name, overwrite=True)
+        new = _may_put(call, not changes.has("pools", wanted.name), "pools", wanted.name, only_new=only_new)
         changes.put_pool(wanted)
         changes.audit("xtended.set_pool", call.user.name, {"name": wanted.name, "slots": wanted.slots})
     return new
+
+
+def change(call: Call, resource: Resource, name: str, parts: Mapping[str, Any]) -> None:
+    """Change these parts of what is there and leave the others; a text that is empty takes its part away.
+
+    Raises NotFound, Forbidden, BadRequest.
+    """
+    require_named(call.services.host.identity, call.user, "PUT", resource, name)
+    if not parts:
+        raise BadRequest("Give at least one part to change.")
+    if parts.get("extra"):
+        _check_extra(parts["extra"])
+    # Of a Variable an empty value is one, too.
+    wanted = {part: None if value == "" and part != "value" else value for part, value in parts.items()}
+    with call.services.host.entities.change() as changes:
+        changes.patch(resource, name, wanted)
+        changes.audit(
+            f"xtended.change_{resource[:-1]}", call.user.name, {"name": name, "parts": sorted(parts)}
+        )
 
 
 def delete(call: Call, resource: Resource, name: str) -> None:
@@ -116,9 +135,9 @@ def delete(call: Call, resource: Resource, name: str) -> None:
         changes.audit(f"xtended.delete_{resource[:-1]}", call.user.name, {"name": name})
 
 
-def _may_put(call: Call, new: bool, resource: Resource, name: str, *, overwrite: bool) -> bool:
+def _may_put(call: Call, new: bool, resource: Resource, name: str, *, only_new: bool) -> bool:
     require_named(call.services.host.identity, call.user, "POST" if new else "PUT", resource, name)
-    if not new and not overwrite:
+    if only_new and not new:
         raise Conflict(f"There is a {resource[:-1]} {name!r} already.")
     return new
 

@@ -16,7 +16,11 @@ LISTS = ("variables", "connections", "pools")
 
 
 def put(client: httpx.Client, path: str, **fields: str) -> httpx.Response:
-    return client.put(path, files={name: (None, text) for name, text in fields.items()})
+    return send(client, "PUT", path, **fields)
+
+
+def send(client: httpx.Client, method: str, path: str, **fields: str) -> httpx.Response:
+    return client.request(method, path, files={name: (None, text) for name, text in fields.items()})
 
 
 def test_a_variable_is_set_changed_read_and_deleted(admin: httpx.Client, name: str) -> None:
@@ -113,10 +117,82 @@ def test_a_pool_is_set_read_and_deleted(admin: httpx.Client, name: str) -> None:
     problem(admin.delete("/pools/default_pool"), 409, "conflict")
 
 
-def test_what_is_there_stays_where_it_is_not_to_be_overwritten(admin: httpx.Client, name: str) -> None:
-    success(put(admin, f"/variables/{name}", value="first", overwrite="n"))
-    problem(put(admin, f"/variables/{name}", value="second", overwrite="n"), 409, "conflict")
-    assert success(admin.get(f"/variables/{name}"))["value"] == "first"
+@pytest.mark.parametrize(
+    ("kind", "first", "second"),
+    [
+        ("variables", {"value": "first"}, {"value": "second"}),
+        ("connections", {"conn_type": "http", "host": "first"}, {"conn_type": "http", "host": "second"}),
+        ("pools", {"slots": "1"}, {"slots": "2"}),
+    ],
+)
+def test_what_is_there_is_not_created_again(
+    admin: httpx.Client, name: str, kind: str, first: dict[str, str], second: dict[str, str]
+) -> None:
+    assert success(send(admin, "POST", f"/{kind}/{name}", **first))["created"]
+    before = success(admin.get(f"/{kind}/{name}"))
+    problem(send(admin, "POST", f"/{kind}/{name}", **second), 409, "conflict")
+    assert success(admin.get(f"/{kind}/{name}")) == before
+
+
+@pytest.mark.parametrize(
+    ("kind", "whole", "part", "changed"),
+    [
+        (
+            "variables",
+            {"value": "first", "description": "why"},
+            {"value": "second"},
+            {"value": "second", "description": "why"},
+        ),
+        (
+            "variables",
+            {"value": "x", "description": "why"},
+            {"description": ""},
+            {"value": "x", "description": None},
+        ),
+        (
+            "connections",
+            {"conn_type": "http", "host": "h", "login": "me", "port": "80"},
+            {"host": "other", "login": ""},
+            {"conn_type": "http", "host": "other", "login": None, "port": 80},
+        ),
+        (
+            "pools",
+            {"slots": "3", "description": "three"},
+            {"slots": "4"},
+            {"slots": 4, "description": "three"},
+        ),
+    ],
+)
+def test_a_part_is_changed_and_the_others_stay(
+    admin: httpx.Client,
+    name: str,
+    kind: str,
+    whole: dict[str, str],
+    part: dict[str, str],
+    changed: dict[str, object],
+) -> None:
+    problem(send(admin, "PATCH", f"/{kind}/{name}", **part), 404, "not-found")
+    success(put(admin, f"/{kind}/{name}", **whole))
+    assert not success(send(admin, "PATCH", f"/{kind}/{name}", **part))["created"]
+    found = success(admin.get(f"/{kind}/{name}"))
+    assert {key: found[key] for key in changed} == changed
+    success(admin.delete(f"/{kind}/{name}"))
+
+
+def test_a_password_is_changed_or_taken_away_alone(admin: httpx.Client, server: Server, name: str) -> None:
+    def stored() -> str | None:
+        (row,) = (each for each in server.database()["connection"] if each["conn_id"] == name)
+        return row["password"]
+
+    success(put(admin, f"/connections/{name}", conn_type="http", host="h", password=SECRET))
+    first = stored()
+    success(send(admin, "PATCH", f"/connections/{name}", host="other"))
+    assert stored() == first
+    silent_about(send(admin, "PATCH", f"/connections/{name}", password=f"{SECRET}2"), SECRET)
+    assert stored() not in (None, first)
+    success(send(admin, "PATCH", f"/connections/{name}", password=""))
+    assert stored() is None
+    assert success(admin.get(f"/connections/{name}"))["host"] == "other"
 
 
 def test_each_change_is_in_the_audit_log_without_its_value(server: Server, name: str) -> None:

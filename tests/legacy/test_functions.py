@@ -232,8 +232,8 @@ def test_each_argument_goes_where_the_contract_has_it() -> None:
         (
             "connections",
             {"add": "", "conn_id": "c", "conn_uri": "u", "conn_extra": "{}"},
-            "set_connection",
-            {"conn_id": "c", "uri": "u", "extra": "{}", "overwrite": "false"},
+            "create_connection",
+            {"conn_id": "c", "uri": "u", "extra": "{}"},
         ),
         ("connections", {"delete": "", "conn_id": "c"}, "delete_connection", {"conn_id": "c"}),
         ("pool", {}, "list_pools", {}),

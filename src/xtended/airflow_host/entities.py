@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 Resource = Literal["variables", "connections", "pools"]
 
@@ -76,6 +76,10 @@ class EntityChanges(Protocol):
         ...
 
     def put_pool(self, wanted: Pool) -> None: ...
+
+    def patch(self, resource: Resource, name: str, parts: Mapping[str, Any]) -> None:
+        """Change these parts alone, by their names in Variable, Connection or Pool. Raises NotFound."""
+        ...
 
     def delete(self, resource: Resource, name: str) -> None:
         """Raises NotFound."""

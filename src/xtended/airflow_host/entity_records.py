@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
@@ -25,6 +25,10 @@ _KEYS: dict[Resource, tuple[Any, Any]] = {
     "connections": (ConnectionRow, ConnectionRow.conn_id),
     "pools": (PoolRow, PoolRow.pool),
 }
+
+
+# What Airflow encrypts.
+_SETTERS = {"value": "set_val", "password": "set_password", "extra": "set_extra"}
 
 
 class DatabaseEntities:
@@ -142,6 +146,19 @@ class _Changes:
                 include_deferred=wanted.include_deferred,
             )
         )
+
+    def patch(self, resource: Resource, name: str, parts: Mapping[str, Any]) -> None:
+        rows = _rows(self._session, resource, name)
+        if not rows:
+            raise NotFound(f"There is no {resource[:-1]} {name!r}.")
+        for part, value in parts.items():
+            if part == "password":
+                # Its own setter leaves the one that is there where there is to be none.
+                rows[0]._password = None
+            if part in _SETTERS:
+                getattr(rows[0], _SETTERS[part])(value)
+            else:
+                setattr(rows[0], part, value)
 
     def delete(self, resource: Resource, name: str) -> None:
         if resource == "pools" and name == PoolRow.DEFAULT_POOL_NAME:

@@ -45,11 +45,21 @@ def _json(key: str, value: str | None) -> Any:
         raise BadRequest(f"The value of variable {key!r} is no JSON.") from None
 
 
+def create_variable(call: Call, key: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
+    return _put_variable(call, key, body, only_new=True)
+
+
 def set_variable(call: Call, key: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
-    new = entities.set_variable(
-        call, key, body["value"], body.get("description"), overwrite=body.get("overwrite", True)
-    )
+    return _put_variable(call, key, body, only_new=False)
+
+
+def _put_variable(call: Call, key: str, body: Mapping[str, Any], *, only_new: bool) -> Mapping[str, Any]:
+    new = entities.set_variable(call, key, body["value"], body.get("description"), only_new=only_new)
     return _done("Variable", key, new)
+
+
+def change_variable(call: Call, key: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
+    return _change(call, "variables", key, body)
 
 
 def delete_variable(call: Call, key: str) -> Mapping[str, Any]:
@@ -91,11 +101,23 @@ def get_connection(call: Call, conn_id: str) -> Mapping[str, Any]:
     return {"status": "success", "message": conn_id, **asdict(entities.connection(call, conn_id))}
 
 
+def create_connection(call: Call, conn_id: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
+    return _put_connection(call, conn_id, body, only_new=True)
+
+
 def set_connection(call: Call, conn_id: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
-    fields = dict(body)
-    overwrite = fields.pop("overwrite", True)
-    new = entities.set_connection(call, NewConnection(conn_id, **fields), overwrite=overwrite)
+    return _put_connection(call, conn_id, body, only_new=False)
+
+
+def _put_connection(
+    call: Call, conn_id: str, body: Mapping[str, Any], *, only_new: bool
+) -> Mapping[str, Any]:
+    new = entities.set_connection(call, NewConnection(conn_id, **body), only_new=only_new)
     return _done("Connection", conn_id, new)
+
+
+def change_connection(call: Call, conn_id: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
+    return _change(call, "connections", conn_id, body)
 
 
 def delete_connection(call: Call, conn_id: str) -> Mapping[str, Any]:
@@ -115,9 +137,20 @@ def get_pool(call: Call, name: str) -> Mapping[str, Any]:
     return {"status": "success", "message": name, **asdict(entities.pool(call, name))}
 
 
+def create_pool(call: Call, name: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
+    return _done("Pool", name, entities.set_pool(call, _pool(name, body), only_new=True))
+
+
 def set_pool(call: Call, name: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
-    wanted = Pool(name, body["slots"], body.get("description"), body.get("include_deferred", False))
-    return _done("Pool", name, entities.set_pool(call, wanted))
+    return _done("Pool", name, entities.set_pool(call, _pool(name, body), only_new=False))
+
+
+def _pool(name: str, body: Mapping[str, Any]) -> Pool:
+    return Pool(name, body["slots"], body.get("description"), body.get("include_deferred", False))
+
+
+def change_pool(call: Call, name: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
+    return _change(call, "pools", name, body)
 
 
 def delete_pool(call: Call, name: str) -> Mapping[str, Any]:
@@ -127,6 +160,11 @@ def delete_pool(call: Call, name: str) -> Mapping[str, Any]:
 def _done(kind: str, name: str, new: bool) -> Mapping[str, Any]:
     verb = "created" if new else "updated"
     return {"status": "success", "message": f"{kind} {name!r} has been {verb}", "created": new}
+
+
+def _change(call: Call, resource: Resource, name: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
+    entities.change(call, resource, name, body)
+    return _done(resource[:-1].capitalize(), name, False)
 
 
 def _delete(call: Call, resource: Resource, name: str) -> Mapping[str, Any]:

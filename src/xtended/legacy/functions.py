@@ -208,7 +208,7 @@ _CONNECTIONS = Function(
     "command line",
     (
         Route(
-            "set_connection",
+            "create_connection",
             {
                 "add": CHOICE,
                 "conn_id": SAME,
@@ -216,7 +216,6 @@ _CONNECTIONS = Function(
                 "conn_extra": Argument("extra", secret=True),
             },
             when=("add",),
-            always={"overwrite": "false"},
         ),
         Route("delete_connection", {"delete": CHOICE, "conn_id": SAME}, when=("delete",)),
         Route("list_connections", {"list": CHOICE}, output=printed.connections),

@@ -48,6 +48,2199 @@ class EntitiesApi:
 
 
     @validate_call
+    def change_connection(
+        self,
+        conn_id: Annotated[str, Field(min_length=1, strict=True, description="Id of the Connection.")],
+        conn_type: Annotated[Optional[Annotated[str, Field(min_length=1, strict=True, max_length=500)]], Field(description="Kind of the connection.")] = None,
+        host: Annotated[Optional[Annotated[str, Field(strict=True, max_length=500)]], Field(description="Host name.")] = None,
+        login: Annotated[Optional[StrictStr], Field(description="User name.")] = None,
+        password: Annotated[Optional[StrictStr], Field(description="Password.")] = None,
+        var_schema: Annotated[Optional[Annotated[str, Field(strict=True, max_length=500)]], Field(description="Database, or what the kind takes for it.")] = None,
+        port: Annotated[Optional[Annotated[int, Field(le=65535, strict=True, ge=0)]], Field(description="Port.")] = None,
+        extra: Annotated[Optional[StrictStr], Field(description="More, as a JSON object.")] = None,
+        description: Annotated[Optional[Annotated[str, Field(strict=True, max_length=5000)]], Field(description="What it is for.")] = None,
+        _request_timeout: Union[
+            None,
+            Annotated[StrictFloat, Field(gt=0)],
+            Tuple[
+                Annotated[StrictFloat, Field(gt=0)],
+                Annotated[StrictFloat, Field(gt=0)]
+            ]
+        ] = None,
+        _request_auth: Optional[Dict[StrictStr, Any]] = None,
+        _content_type: Optional[StrictStr] = None,
+        _headers: Optional[Dict[StrictStr, Any]] = None,
+        _host_index: Annotated[StrictInt, Field(ge=0, le=0)] = 0,
+    ) -> EntitySetAnswer:
+        """Change a Connection
+
+        Changes the parts that are given of a Connection that is there, and leaves the others; a text that is empty takes its part away.
+
+        :param conn_id: Id of the Connection. (required)
+        :type conn_id: str
+        :param conn_type: Kind of the connection.
+        :type conn_type: str
+        :param host: Host name.
+        :type host: str
+        :param login: User name.
+        :type login: str
+        :param password: Password.
+        :type password: str
+        :param var_schema: Database, or what the kind takes for it.
+        :type var_schema: str
+        :param port: Port.
+        :type port: int
+        :param extra: More, as a JSON object.
+        :type extra: str
+        :param description: What it is for.
+        :type description: str
+        :param _request_timeout: timeout setting for this request. If one
+                                 number provided, it will be total request
+                                 timeout. It can also be a pair (tuple) of
+                                 (connection, read) timeouts.
+        :type _request_timeout: int, tuple(int, int), optional
+        :param _request_auth: set to override the auth_settings for an a single
+                              request; this effectively ignores the
+                              authentication in the spec for a single request.
+        :type _request_auth: dict, optional
+        :param _content_type: force content-type for the request.
+        :type _content_type: str, Optional
+        :param _headers: set to override the headers for a single
+                         request; this effectively ignores the headers
+                         in the spec for a single request.
+        :type _headers: dict, optional
+        :param _host_index: set to override the host_index for a single
+                            request; this effectively ignores the host_index
+                            in the spec for a single request.
+        :type _host_index: int, optional
+        :return: Returns the result object.
+        """ # noqa: E501
+
+        _param = self._change_connection_serialize(
+            conn_id=conn_id,
+            conn_type=conn_type,
+            host=host,
+            login=login,
+            password=password,
+            var_schema=var_schema,
+            port=port,
+            extra=extra,
+            description=description,
+            _request_auth=_request_auth,
+            _content_type=_content_type,
+            _headers=_headers,
+            _host_index=_host_index
+        )
+
+        _response_types_map: Dict[str, Optional[str]] = {
+            '200': "EntitySetAnswer",
+            '400': "Problem",
+            '401': "Problem",
+            '403': "Problem",
+            '404': "Problem",
+            '413': "Problem",
+            '415': "Problem",
+            '503': "Problem",
+        }
+        response_data = self.api_client.call_api(
+            *_param,
+            _request_timeout=_request_timeout
+        )
+        response_data.read()
+        return self.api_client.response_deserialize(
+            response_data=response_data,
+            response_types_map=_response_types_map,
+        ).data
+
+
+    @validate_call
+    def change_connection_with_http_info(
+        self,
+        conn_id: Annotated[str, Field(min_length=1, strict=True, description="Id of the Connection.")],
+        conn_type: Annotated[Optional[Annotated[str, Field(min_length=1, strict=True, max_length=500)]], Field(description="Kind of the connection.")] = None,
+        host: Annotated[Optional[Annotated[str, Field(strict=True, max_length=500)]], Field(description="Host name.")] = None,
+        login: Annotated[Optional[StrictStr], Field(description="User name.")] = None,
+        password: Annotated[Optional[StrictStr], Field(description="Password.")] = None,
+        var_schema: Annotated[Optional[Annotated[str, Field(strict=True, max_length=500)]], Field(description="Database, or what the kind takes for it.")] = None,
+        port: Annotated[Optional[Annotated[int, Field(le=65535, strict=True, ge=0)]], Field(description="Port.")] = None,
+        extra: Annotated[Optional[StrictStr], Field(description="More, as a JSON object.")] = None,
+        description: Annotated[Optional[Annotated[str, Field(strict=True, max_length=5000)]], Field(description="What it is for.")] = None,
+        _request_timeout: Union[
+            None,
+            Annotated[StrictFloat, Field(gt=0)],
+            Tuple[
+                Annotated[StrictFloat, Field(gt=0)],
+                Annotated[StrictFloat, Field(gt=0)]
+            ]
+        ] = None,
+        _request_auth: Optional[Dict[StrictStr, Any]] = None,
+        _content_type: Optional[StrictStr] = None,
+        _headers: Optional[Dict[StrictStr, Any]] = None,
+        _host_index: Annotated[StrictInt, Field(ge=0, le=0)] = 0,
+    ) -> ApiResponse[EntitySetAnswer]:
+        """Change a Connection
+
+        Changes the parts that are given of a Connection that is there, and leaves the others; a text that is empty takes its part away.
+
+        :param conn_id: Id of the Connection. (required)
+        :type conn_id: str
+        :param conn_type: Kind of the connection.
+        :type conn_type: str
+        :param host: Host name.
+        :type host: str
+        :param login: User name.
+        :type login: str
+        :param password: Password.
+        :type password: str
+        :param var_schema: Database, or what the kind takes for it.
+        :type var_schema: str
+        :param port: Port.
+        :type port: int
+        :param extra: More, as a JSON object.
+        :type extra: str
+        :param description: What it is for.
+        :type description: str
+        :param _request_timeout: timeout setting for this request. If one
+                                 number provided, it will be total request
+                                 timeout. It can also be a pair (tuple) of
+                                 (connection, read) timeouts.
+        :type _request_timeout: int, tuple(int, int), optional
+        :param _request_auth: set to override the auth_settings for an a single
+                              request; this effectively ignores the
+                              authentication in the spec for a single request.
+        :type _request_auth: dict, optional
+        :param _content_type: force content-type for the request.
+        :type _content_type: str, Optional
+        :param _headers: set to override the headers for a single
+                         request; this effectively ignores the headers
+                         in the spec for a single request.
+        :type _headers: dict, optional
+        :param _host_index: set to override the host_index for a single
+                            request; this effectively ignores the host_index
+                            in the spec for a single request.
+        :type _host_index: int, optional
+        :return: Returns the result object.
+        """ # noqa: E501
+
+        _param = self._change_connection_serialize(
+            conn_id=conn_id,
+            conn_type=conn_type,
+            host=host,
+            login=login,
+            password=password,
+            var_schema=var_schema,
+            port=port,
+            extra=extra,
+            description=description,
+            _request_auth=_request_auth,
+            _content_type=_content_type,
+            _headers=_headers,
+            _host_index=_host_index
+        )
+
+        _response_types_map: Dict[str, Optional[str]] = {
+            '200': "EntitySetAnswer",
+            '400': "Problem",
+            '401': "Problem",
+            '403': "Problem",
+            '404': "Problem",
+            '413': "Problem",
+            '415': "Problem",
+            '503': "Problem",
+        }
+        response_data = self.api_client.call_api(
+            *_param,
+            _request_timeout=_request_timeout
+        )
+        response_data.read()
+        return self.api_client.response_deserialize(
+            response_data=response_data,
+            response_types_map=_response_types_map,
+        )
+
+
+    @validate_call
+    def change_connection_without_preload_content(
+        self,
+        conn_id: Annotated[str, Field(min_length=1, strict=True, description="Id of the Connection.")],
+        conn_type: Annotated[Optional[Annotated[str, Field(min_length=1, strict=True, max_length=500)]], Field(description="Kind of the connection.")] = None,
+        host: Annotated[Optional[Annotated[str, Field(strict=True, max_length=500)]], Field(description="Host name.")] = None,
+        login: Annotated[Optional[StrictStr], Field(description="User name.")] = None,
+        password: Annotated[Optional[StrictStr], Field(description="Password.")] = None,
+        var_schema: Annotated[Optional[Annotated[str, Field(strict=True, max_length=500)]], Field(description="Database, or what the kind takes for it.")] = None,
+        port: Annotated[Optional[Annotated[int, Field(le=65535, strict=True, ge=0)]], Field(description="Port.")] = None,
+        extra: Annotated[Optional[StrictStr], Field(description="More, as a JSON object.")] = None,
+        description: Annotated[Optional[Annotated[str, Field(strict=True, max_length=5000)]], Field(description="What it is for.")] = None,
+        _request_timeout: Union[
+            None,
+            Annotated[StrictFloat, Field(gt=0)],
+            Tuple[
+                Annotated[StrictFloat, Field(gt=0)],
+                Annotated[StrictFloat, Field(gt=0)]
+            ]
+        ] = None,
+        _request_auth: Optional[Dict[StrictStr, Any]] = None,
+        _content_type: Optional[StrictStr] = None,
+        _headers: Optional[Dict[StrictStr, Any]] = None,
+        _host_index: Annotated[StrictInt, Field(ge=0, le=0)] = 0,
+    ) -> RESTResponseType:
+        """Change a Connection
+
+        Changes the parts that are given of a Connection that is there, and leaves the others; a text that is empty takes its part away.
+
+        :param conn_id: Id of the Connection. (required)
+        :type conn_id: str
+        :param conn_type: Kind of the connection.
+        :type conn_type: str
+        :param host: Host name.
+        :type host: str
+        :param login: User name.
+        :type login: str
+        :param password: Password.
+        :type password: str
+        :param var_schema: Database, or what the kind takes for it.
+        :type var_schema: str
+        :param port: Port.
+        :type port: int
+        :param extra: More, as a JSON object.
+        :type extra: str
+        :param description: What it is for.
+        :type description: str
+        :param _request_timeout: timeout setting for this request. If one
+                                 number provided, it will be total request
+                                 timeout. It can also be a pair (tuple) of
+                                 (connection, read) timeouts.
+        :type _request_timeout: int, tuple(int, int), optional
+        :param _request_auth: set to override the auth_settings for an a single
+                              request; this effectively ignores the
+                              authentication in the spec for a single request.
+        :type _request_auth: dict, optional
+        :param _content_type: force content-type for the request.
+        :type _content_type: str, Optional
+        :param _headers: set to override the headers for a single
+                         request; this effectively ignores the headers
+                         in the spec for a single request.
+        :type _headers: dict, optional
+        :param _host_index: set to override the host_index for a single
+                            request; this effectively ignores the host_index
+                            in the spec for a single request.
+        :type _host_index: int, optional
+        :return: Returns the result object.
+        """ # noqa: E501
+
+        _param = self._change_connection_serialize(
+            conn_id=conn_id,
+            conn_type=conn_type,
+            host=host,
+            login=login,
+            password=password,
+            var_schema=var_schema,
+            port=port,
+            extra=extra,
+            description=description,
+            _request_auth=_request_auth,
+            _content_type=_content_type,
+            _headers=_headers,
+            _host_index=_host_index
+        )
+
+        _response_types_map: Dict[str, Optional[str]] = {
+            '200': "EntitySetAnswer",
+            '400': "Problem",
+            '401': "Problem",
+            '403': "Problem",
+            '404': "Problem",
+            '413': "Problem",
+            '415': "Problem",
+            '503': "Problem",
+        }
+        response_data = self.api_client.call_api(
+            *_param,
+            _request_timeout=_request_timeout
+        )
+        return response_data.response
+
+
+    def _change_connection_serialize(
+        self,
+        conn_id,
+        conn_type,
+        host,
+        login,
+        password,
+        var_schema,
+        port,
+        extra,
+        description,
+        _request_auth,
+        _content_type,
+        _headers,
+        _host_index,
+    ) -> RequestSerialized:
+
+        _host = None
+
+        _collection_formats: Dict[str, str] = {
+        }
+
+        _path_params: Dict[str, str] = {}
+        _query_params: List[Tuple[str, str]] = []
+        _header_params: Dict[str, Optional[str]] = _headers or {}
+        _form_params: List[Tuple[str, str]] = []
+        _files: Dict[
+            str, Union[str, bytes, List[str], List[bytes], List[Tuple[str, bytes]]]
+        ] = {}
+        _body_params: Optional[bytes] = None
+
+        # process the path parameters
+        if conn_id is not None:
+            _path_params['conn_id'] = conn_id
+        # process the query parameters
+        # process the header parameters
+        # process the form parameters
+        if conn_type is not None:
+            _form_params.append(('conn_type', conn_type))
+        if host is not None:
+            _form_params.append(('host', host))
+        if login is not None:
+            _form_params.append(('login', login))
+        if password is not None:
+            _form_params.append(('password', password))
+        if var_schema is not None:
+            _form_params.append(('schema', var_schema))
+        if port is not None:
+            _form_params.append(('port', port))
+        if extra is not None:
+            _form_params.append(('extra', extra))
+        if description is not None:
+            _form_params.append(('description', description))
+        # process the body parameter
+
+
+        # set the HTTP header `Accept`
+        if 'Accept' not in _header_params:
+            _header_params['Accept'] = self.api_client.select_header_accept(
+                [
+                    'application/json',
+                    'application/problem+json'
+                ]
+            )
+
+        # set the HTTP header `Content-Type`
+        if _content_type:
+            _header_params['Content-Type'] = _content_type
+        else:
+            _default_content_type = (
+                self.api_client.select_header_content_type(
+                    [
+                        'multipart/form-data'
+                    ]
+                )
+            )
+            if _default_content_type is not None:
+                _header_params['Content-Type'] = _default_content_type
+
+        # authentication setting
+        _auth_settings: List[str] = [
+            'session',
+            'bearer',
+            'basic'
+        ]
+
+        return self.api_client.param_serialize(
+            method='PATCH',
+            resource_path='/connections/{conn_id}',
+            path_params=_path_params,
+            query_params=_query_params,
+            header_params=_header_params,
+            body=_body_params,
+            post_params=_form_params,
+            files=_files,
+            auth_settings=_auth_settings,
+            collection_formats=_collection_formats,
+            _host=_host,
+            _request_auth=_request_auth
+        )
+
+
+
+
+    @validate_call
+    def change_pool(
+        self,
+        name: Annotated[str, Field(min_length=1, strict=True, description="Name of the Pool.")],
+        slots: Annotated[Optional[Annotated[int, Field(le=2147483647, strict=True, ge=-1)]], Field(description="Slots; -1 is without a limit.")] = None,
+        description: Annotated[Optional[StrictStr], Field(description="What it is for.")] = None,
+        include_deferred: Annotated[Optional[StrictBool], Field(description="Whether deferred tasks keep their slots.")] = None,
+        _request_timeout: Union[
+            None,
+            Annotated[StrictFloat, Field(gt=0)],
+            Tuple[
+                Annotated[StrictFloat, Field(gt=0)],
+                Annotated[StrictFloat, Field(gt=0)]
+            ]
+        ] = None,
+        _request_auth: Optional[Dict[StrictStr, Any]] = None,
+        _content_type: Optional[StrictStr] = None,
+        _headers: Optional[Dict[StrictStr, Any]] = None,
+        _host_index: Annotated[StrictInt, Field(ge=0, le=0)] = 0,
+    ) -> EntitySetAnswer:
+        """Change a Pool
+
+        Changes the parts that are given of a Pool that is there, and leaves the others; a text that is empty takes its part away.
+
+        :param name: Name of the Pool. (required)
+        :type name: str
+        :param slots: Slots; -1 is without a limit.
+        :type slots: int
+        :param description: What it is for.
+        :type description: str
+        :param include_deferred: Whether deferred tasks keep their slots.
+        :type include_deferred: bool
+        :param _request_timeout: timeout setting for this request. If one
+                                 number provided, it will be total request
+                                 timeout. It can also be a pair (tuple) of
+                                 (connection, read) timeouts.
+        :type _request_timeout: int, tuple(int, int), optional
+        :param _request_auth: set to override the auth_settings for an a single
+                              request; this effectively ignores the
+                              authentication in the spec for a single request.
+        :type _request_auth: dict, optional
+        :param _content_type: force content-type for the request.
+        :type _content_type: str, Optional
+        :param _headers: set to override the headers for a single
+                         request; this effectively ignores the headers
+                         in the spec for a single request.
+        :type _headers: dict, optional
+        :param _host_index: set to override the host_index for a single
+                            request; this effectively ignores the host_index
+                            in the spec for a single request.
+        :type _host_index: int, optional
+        :return: Returns the result object.
+        """ # noqa: E501
+
+        _param = self._change_pool_serialize(
+            name=name,
+            slots=slots,
+            description=description,
+            include_deferred=include_deferred,
+            _request_auth=_request_auth,
+            _content_type=_content_type,
+            _headers=_headers,
+            _host_index=_host_index
+        )
+
+        _response_types_map: Dict[str, Optional[str]] = {
+            '200': "EntitySetAnswer",
+            '400': "Problem",
+            '401': "Problem",
+            '403': "Problem",
+            '404': "Problem",
+            '413': "Problem",
+            '415': "Problem",
+            '503': "Problem",
+        }
+        response_data = self.api_client.call_api(
+            *_param,
+            _request_timeout=_request_timeout
+        )
+        response_data.read()
+        return self.api_client.response_deserialize(
+            response_data=response_data,
+            response_types_map=_response_types_map,
+        ).data
+
+
+    @validate_call
+    def change_pool_with_http_info(
+        self,
+        name: Annotated[str, Field(min_length=1, strict=True, description="Name of the Pool.")],
+        slots: Annotated[Optional[Annotated[int, Field(le=2147483647, strict=True, ge=-1)]], Field(description="Slots; -1 is without a limit.")] = None,
+        description: Annotated[Optional[StrictStr], Field(description="What it is for.")] = None,
+        include_deferred: Annotated[Optional[StrictBool], Field(description="Whether deferred tasks keep their slots.")] = None,
+        _request_timeout: Union[
+            None,
+            Annotated[StrictFloat, Field(gt=0)],
+            Tuple[
+                Annotated[StrictFloat, Field(gt=0)],
+                Annotated[StrictFloat, Field(gt=0)]
+            ]
+        ] = None,
+        _request_auth: Optional[Dict[StrictStr, Any]] = None,
+        _content_type: Optional[StrictStr] = None,
+        _headers: Optional[Dict[StrictStr, Any]] = None,
+        _host_index: Annotated[StrictInt, Field(ge=0, le=0)] = 0,
+    ) -> ApiResponse[EntitySetAnswer]:
+        """Change a Pool
+
+        Changes the parts that are given of a Pool that is there, and leaves the others; a text that is empty takes its part away.
+
+        :param name: Name of the Pool. (required)
+        :type name: str
+        :param slots: Slots; -1 is without a limit.
+        :type slots: int
+        :param description: What it is for.
+        :type description: str
+        :param include_deferred: Whether deferred tasks keep their slots.
+        :type include_deferred: bool
+        :param _request_timeout: timeout setting for this request. If one
+                                 number provided, it will be total request
+                                 timeout. It can also be a pair (tuple) of
+                                 (connection, read) timeouts.
+        :type _request_timeout: int, tuple(int, int), optional
+        :param _request_auth: set to override the auth_settings for an a single
+                              request; this effectively ignores the
+                              authentication in the spec for a single request.
+        :type _request_auth: dict, optional
+        :param _content_type: force content-type for the request.
+        :type _content_type: str, Optional
+        :param _headers: set to override the headers for a single
+                         request; this effectively ignores the headers
+                         in the spec for a single request.
+        :type _headers: dict, optional
+        :param _host_index: set to override the host_index for a single
+                            request; this effectively ignores the host_index
+                            in the spec for a single request.
+        :type _host_index: int, optional
+        :return: Returns the result object.
+        """ # noqa: E501
+
+        _param = self._change_pool_serialize(
+            name=name,
+            slots=slots,
+            description=description,
+            include_deferred=include_deferred,
+            _request_auth=_request_auth,
+            _content_type=_content_type,
+            _headers=_headers,
+            _host_index=_host_index
+        )
+
+        _response_types_map: Dict[str, Optional[str]] = {
+            '200': "EntitySetAnswer",
+            '400': "Problem",
+            '401': "Problem",
+            '403': "Problem",
+            '404': "Problem",
+            '413': "Problem",
+            '415': "Problem",
+            '503': "Problem",
+        }
+        response_data = self.api_client.call_api(
+            *_param,
+            _request_timeout=_request_timeout
+        )
+        response_data.read()
+        return self.api_client.response_deserialize(
+            response_data=response_data,
+            response_types_map=_response_types_map,
+        )
+
+
+    @validate_call
+    def change_pool_without_preload_content(
+        self,
+        name: Annotated[str, Field(min_length=1, strict=True, description="Name of the Pool.")],
+        slots: Annotated[Optional[Annotated[int, Field(le=2147483647, strict=True, ge=-1)]], Field(description="Slots; -1 is without a limit.")] = None,
+        description: Annotated[Optional[StrictStr], Field(description="What it is for.")] = None,
+        include_deferred: Annotated[Optional[StrictBool], Field(description="Whether deferred tasks keep their slots.")] = None,
+        _request_timeout: Union[
+            None,
+            Annotated[StrictFloat, Field(gt=0)],
+            Tuple[
+                Annotated[StrictFloat, Field(gt=0)],
+                Annotated[StrictFloat, Field(gt=0)]
+            ]
+        ] = None,
+        _request_auth: Optional[Dict[StrictStr, Any]] = None,
+        _content_type: Optional[StrictStr] = None,
+        _headers: Optional[Dict[StrictStr, Any]] = None,
+        _host_index: Annotated[StrictInt, Field(ge=0, le=0)] = 0,
+    ) -> RESTResponseType:
+        """Change a Pool
+
+        Changes the parts that are given of a Pool that is there, and leaves the others; a text that is empty takes its part away.
+
+        :param name: Name of the Pool. (required)
+        :type name: str
+        :param slots: Slots; -1 is without a limit.
+        :type slots: int
+        :param description: What it is for.
+        :type description: str
+        :param include_deferred: Whether deferred tasks keep their slots.
+        :type include_deferred: bool
+        :param _request_timeout: timeout setting for this request. If one
+                                 number provided, it will be total request
+                                 timeout. It can also be a pair (tuple) of
+                                 (connection, read) timeouts.
+        :type _request_timeout: int, tuple(int, int), optional
+        :param _request_auth: set to override the auth_settings for an a single
+                              request; this effectively ignores the
+                              authentication in the spec for a single request.
+        :type _request_auth: dict, optional
+        :param _content_type: force content-type for the request.
+        :type _content_type: str, Optional
+        :param _headers: set to override the headers for a single
+                         request; this effectively ignores the headers
+                         in the spec for a single request.
+        :type _headers: dict, optional
+        :param _host_index: set to override the host_index for a single
+                            request; this effectively ignores the host_index
+                            in the spec for a single request.
+        :type _host_index: int, optional
+        :return: Returns the result object.
+        """ # noqa: E501
+
+        _param = self._change_pool_serialize(
+            name=name,
+            slots=slots,
+            description=description,
+            include_deferred=include_deferred,
+            _request_auth=_request_auth,
+            _content_type=_content_type,
+            _headers=_headers,
+            _host_index=_host_index
+        )
+
+        _response_types_map: Dict[str, Optional[str]] = {
+            '200': "EntitySetAnswer",
+            '400': "Problem",
+            '401': "Problem",
+            '403': "Problem",
+            '404': "Problem",
+            '413': "Problem",
+            '415': "Problem",
+            '503': "Problem",
+        }
+        response_data = self.api_client.call_api(
+            *_param,
+            _request_timeout=_request_timeout
+        )
+        return response_data.response
+
+
+    def _change_pool_serialize(
+        self,
+        name,
+        slots,
+        description,
+        include_deferred,
+        _request_auth,
+        _content_type,
+        _headers,
+        _host_index,
+    ) -> RequestSerialized:
+
+        _host = None
+
+        _collection_formats: Dict[str, str] = {
+        }
+
+        _path_params: Dict[str, str] = {}
+        _query_params: List[Tuple[str, str]] = []
+        _header_params: Dict[str, Optional[str]] = _headers or {}
+        _form_params: List[Tuple[str, str]] = []
+        _files: Dict[
+            str, Union[str, bytes, List[str], List[bytes], List[Tuple[str, bytes]]]
+        ] = {}
+        _body_params: Optional[bytes] = None
+
+        # process the path parameters
+        if name is not None:
+            _path_params['name'] = name
+        # process the query parameters
+        # process the header parameters
+        # process the form parameters
+        if slots is not None:
+            _form_params.append(('slots', slots))
+        if description is not None:
+            _form_params.append(('description', description))
+        if include_deferred is not None:
+            _form_params.append(('include_deferred', include_deferred))
+        # process the body parameter
+
+
+        # set the HTTP header `Accept`
+        if 'Accept' not in _header_params:
+            _header_params['Accept'] = self.api_client.select_header_accept(
+                [
+                    'application/json',
+                    'application/problem+json'
+                ]
+            )
+
+        # set the HTTP header `Content-Type`
+        if _content_type:
+            _header_params['Content-Type'] = _content_type
+        else:
+            _default_content_type = (
+                self.api_client.select_header_content_type(
+                    [
+                        'multipart/form-data'
+                    ]
+                )
+            )
+            if _default_content_type is not None:
+                _header_params['Content-Type'] = _default_content_type
+
+        # authentication setting
+        _auth_settings: List[str] = [
+            'session',
+            'bearer',
+            'basic'
+        ]
+
+        return self.api_client.param_serialize(
+            method='PATCH',
+            resource_path='/pools/{name}',
+            path_params=_path_params,
+            query_params=_query_params,
+            header_params=_header_params,
+            body=_body_params,
+            post_params=_form_params,
+            files=_files,
+            auth_settings=_auth_settings,
+            collection_formats=_collection_formats,
+            _host=_host,
+            _request_auth=_request_auth
+        )
+
+
+
+
+    @validate_call
+    def change_variable(
+        self,
+        key: Annotated[str, Field(min_length=1, strict=True, description="Key of the Variable.")],
+        value: Annotated[Optional[StrictStr], Field(description="The value; JSON as text.")] = None,
+        description: Annotated[Optional[StrictStr], Field(description="What it is for; one that is there stays.")] = None,
+        _request_timeout: Union[
+            None,
+            Annotated[StrictFloat, Field(gt=0)],
+            Tuple[
+                Annotated[StrictFloat, Field(gt=0)],
+                Annotated[StrictFloat, Field(gt=0)]
+            ]
+        ] = None,
+        _request_auth: Optional[Dict[StrictStr, Any]] = None,
+        _content_type: Optional[StrictStr] = None,
+        _headers: Optional[Dict[StrictStr, Any]] = None,
+        _host_index: Annotated[StrictInt, Field(ge=0, le=0)] = 0,
+    ) -> EntitySetAnswer:
+        """Change a Variable
+
+        Changes the parts that are given of a Variable that is there, and leaves the others; a text that is empty takes its part away.
+
+        :param key: Key of the Variable. (required)
+        :type key: str
+        :param value: The value; JSON as text.
+        :type value: str
+        :param description: What it is for; one that is there stays.
+        :type description: str
+        :param _request_timeout: timeout setting for this request. If one
+                                 number provided, it will be total request
+                                 timeout. It can also be a pair (tuple) of
+                                 (connection, read) timeouts.
+        :type _request_timeout: int, tuple(int, int), optional
+        :param _request_auth: set to override the auth_settings for an a single
+                              request; this effectively ignores the
+                              authentication in the spec for a single request.
+        :type _request_auth: dict, optional
+        :param _content_type: force content-type for the request.
+        :type _content_type: str, Optional
+        :param _headers: set to override the headers for a single
+                         request; this effectively ignores the headers
+                         in the spec for a single request.
+        :type _headers: dict, optional
+        :param _host_index: set to override the host_index for a single
+                            request; this effectively ignores the host_index
+                            in the spec for a single request.
+        :type _host_index: int, optional
+        :return: Returns the result object.
+        """ # noqa: E501
+
+        _param = self._change_variable_serialize(
+            key=key,
+            value=value,
+            description=description,
+            _request_auth=_request_auth,
+            _content_type=_content_type,
+            _headers=_headers,
+            _host_index=_host_index
+        )
+
+        _response_types_map: Dict[str, Optional[str]] = {
+            '200': "EntitySetAnswer",
+            '400': "Problem",
+            '401': "Problem",
+            '403': "Problem",
+            '404': "Problem",
+            '413': "Problem",
+            '415': "Problem",
+            '503': "Problem",
+        }
+        response_data = self.api_client.call_api(
+            *_param,
+            _request_timeout=_request_timeout
+        )
+        response_data.read()
+        return self.api_client.response_deserialize(
+            response_data=response_data,
+            response_types_map=_response_types_map,
+        ).data
+
+
+    @validate_call
+    def change_variable_with_http_info(
+        self,
+        key: Annotated[str, Field(min_length=1, strict=True, description="Key of the Variable.")],
+        value: Annotated[Optional[StrictStr], Field(description="The value; JSON as text.")] = None,
+        description: Annotated[Optional[StrictStr], Field(description="What it is for; one that is there stays.")] = None,
+        _request_timeout: Union[
+            None,
+            Annotated[StrictFloat, Field(gt=0)],
+            Tuple[
+                Annotated[StrictFloat, Field(gt=0)],
+                Annotated[StrictFloat, Field(gt=0)]
+            ]
+        ] = None,
+        _request_auth: Optional[Dict[StrictStr, Any]] = None,
+        _content_type: Optional[StrictStr] = None,
+        _headers: Optional[Dict[StrictStr, Any]] = None,
+        _host_index: Annotated[StrictInt, Field(ge=0, le=0)] = 0,
+    ) -> ApiResponse[EntitySetAnswer]:
+        """Change a Variable
+
+        Changes the parts that are given of a Variable that is there, and leaves the others; a text that is empty takes its part away.
+
+        :param key: Key of the Variable. (required)
+        :type key: str
+        :param value: The value; JSON as text.
+        :type value: str
+        :param description: What it is for; one that is there stays.
+        :type description: str
+        :param _request_timeout: timeout setting for this request. If one
+                                 number provided, it will be total request
+                                 timeout. It can also be a pair (tuple) of
+                                 (connection, read) timeouts.
+        :type _request_timeout: int, tuple(int, int), optional
+        :param _request_auth: set to override the auth_settings for an a single
+                              request; this effectively ignores the
+                              authentication in the spec for a single request.
+        :type _request_auth: dict, optional
+        :param _content_type: force content-type for the request.
+        :type _content_type: str, Optional
+        :param _headers: set to override the headers for a single
+                         request; this effectively ignores the headers
+                         in the spec for a single request.
+        :type _headers: dict, optional
+        :param _host_index: set to override the host_index for a single
+                            request; this effectively ignores the host_index
+                            in the spec for a single request.
+        :type _host_index: int, optional
+        :return: Returns the result object.
+        """ # noqa: E501
+
+        _param = self._change_variable_serialize(
+            key=key,
+            value=value,
+            description=description,
+            _request_auth=_request_auth,
+            _content_type=_content_type,
+            _headers=_headers,
+            _host_index=_host_index
+        )
+
+        _response_types_map: Dict[str, Optional[str]] = {
+            '200': "EntitySetAnswer",
+            '400': "Problem",
+            '401': "Problem",
+            '403': "Problem",
+            '404': "Problem",
+            '413': "Problem",
+            '415': "Problem",
+            '503': "Problem",
+        }
+        response_data = self.api_client.call_api(
+            *_param,
+            _request_timeout=_request_timeout
+        )
+        response_data.read()
+        return self.api_client.response_deserialize(
+            response_data=response_data,
+            response_types_map=_response_types_map,
+        )
+
+
+    @validate_call
+    def change_variable_without_preload_content(
+        self,
+        key: Annotated[str, Field(min_length=1, strict=True, description="Key of the Variable.")],
+        value: Annotated[Optional[StrictStr], Field(description="The value; JSON as text.")] = None,
+        description: Annotated[Optional[StrictStr], Field(description="What it is for; one that is there stays.")] = None,
+        _request_timeout: Union[
+            None,
+            Annotated[StrictFloat, Field(gt=0)],
+            Tuple[
+                Annotated[StrictFloat, Field(gt=0)],
+                Annotated[StrictFloat, Field(gt=0)]
+            ]
+        ] = None,
+        _request_auth: Optional[Dict[StrictStr, Any]] = None,
+        _content_type: Optional[StrictStr] = None,
+        _headers: Optional[Dict[StrictStr, Any]] = None,
+        _host_index: Annotated[StrictInt, Field(ge=0, le=0)] = 0,
+    ) -> RESTResponseType:
+        """Change a Variable
+
+        Changes the parts that are given of a Variable that is there, and leaves the others; a text that is empty takes its part away.
+
+        :param key: Key of the Variable. (required)
+        :type key: str
+        :param value: The value; JSON as text.
+        :type value: str
+        :param description: What it is for; one that is there stays.
+        :type description: str
+        :param _request_timeout: timeout setting for this request. If one
+                                 number provided, it will be total request
+                                 timeout. It can also be a pair (tuple) of
+                                 (connection, read) timeouts.
+        :type _request_timeout: int, tuple(int, int), optional
+        :param _request_auth: set to override the auth_settings for an a single
+                              request; this effectively ignores the
+                              authentication in the spec for a single request.
+        :type _request_auth: dict, optional
+        :param _content_type: force content-type for the request.
+        :type _content_type: str, Optional
+        :param _headers: set to override the headers for a single
+                         request; this effectively ignores the headers
+                         in the spec for a single request.
+        :type _headers: dict, optional
+        :param _host_index: set to override the host_index for a single
+                            request; this effectively ignores the host_index
+                            in the spec for a single request.
+        :type _host_index: int, optional
+        :return: Returns the result object.
+        """ # noqa: E501
+
+        _param = self._change_variable_serialize(
+            key=key,
+            value=value,
+            description=description,
+            _request_auth=_request_auth,
+            _content_type=_content_type,
+            _headers=_headers,
+            _host_index=_host_index
+        )
+
+        _response_types_map: Dict[str, Optional[str]] = {
+            '200': "EntitySetAnswer",
+            '400': "Problem",
+            '401': "Problem",
+            '403': "Problem",
+            '404': "Problem",
+            '413': "Problem",
+            '415': "Problem",
+            '503': "Problem",
+        }
+        response_data = self.api_client.call_api(
+            *_param,
+            _request_timeout=_request_timeout
+        )
+        return response_data.response
+
+
+    def _change_variable_serialize(
+        self,
+        key,
+        value,
+        description,
+        _request_auth,
+        _content_type,
+        _headers,
+        _host_index,
+    ) -> RequestSerialized:
+
+        _host = None
+
+        _collection_formats: Dict[str, str] = {
+        }
+
+        _path_params: Dict[str, str] = {}
+        _query_params: List[Tuple[str, str]] = []
+        _header_params: Dict[str, Optional[str]] = _headers or {}
+        _form_params: List[Tuple[str, str]] = []
+        _files: Dict[
+            str, Union[str, bytes, List[str], List[bytes], List[Tuple[str, bytes]]]
+        ] = {}
+        _body_params: Optional[bytes] = None
+
+        # process the path parameters
+        if key is not None:
+            _path_params['key'] = key
+        # process the query parameters
+        # process the header parameters
+        # process the form parameters
+        if value is not None:
+            _form_params.append(('value', value))
+        if description is not None:
+            _form_params.append(('description', description))
+        # process the body parameter
+
+
+        # set the HTTP header `Accept`
+        if 'Accept' not in _header_params:
+            _header_params['Accept'] = self.api_client.select_header_accept(
+                [
+                    'application/json',
+                    'application/problem+json'
+                ]
+            )
+
+        # set the HTTP header `Content-Type`
+        if _content_type:
+            _header_params['Content-Type'] = _content_type
+        else:
+            _default_content_type = (
+                self.api_client.select_header_content_type(
+                    [
+                        'multipart/form-data'
+                    ]
+                )
+            )
+            if _default_content_type is not None:
+                _header_params['Content-Type'] = _default_content_type
+
+        # authentication setting
+        _auth_settings: List[str] = [
+            'session',
+            'bearer',
+            'basic'
+        ]
+
+        return self.api_client.param_serialize(
+            method='PATCH',
+            resource_path='/variables/{key}',
+            path_params=_path_params,
+            query_params=_query_params,
+            header_params=_header_params,
+            body=_body_params,
+            post_params=_form_params,
+            files=_files,
+            auth_settings=_auth_settings,
+            collection_formats=_collection_formats,
+            _host=_host,
+            _request_auth=_request_auth
+        )
+
+
+
+
+    @validate_call
+    def create_connection(
+        self,
+        conn_id: Annotated[str, Field(min_length=1, strict=True, description="Id of the Connection.")],
+        uri: Annotated[Optional[Annotated[str, Field(min_length=1, strict=True)]], Field(description="All parts in one, as Airflow writes them.")] = None,
+        conn_type: Annotated[Optional[Annotated[str, Field(min_length=1, strict=True, max_length=500)]], Field(description="Kind of the connection.")] = None,
+        host: Annotated[Optional[Annotated[str, Field(strict=True, max_length=500)]], Field(description="Host name.")] = None,
+        login: Annotated[Optional[StrictStr], Field(description="User name.")] = None,
+        password: Annotated[Optional[StrictStr], Field(description="Password.")] = None,
+        var_schema: Annotated[Optional[Annotated[str, Field(strict=True, max_length=500)]], Field(description="Database, or what the kind takes for it.")] = None,
+        port: Annotated[Optional[Annotated[int, Field(le=65535, strict=True, ge=0)]], Field(description="Port.")] = None,
+        extra: Annotated[Optional[StrictStr], Field(description="More, as a JSON object.")] = None,
+        description: Annotated[Optional[Annotated[str, Field(strict=True, max_length=5000)]], Field(description="What it is for.")] = None,
+        _request_timeout: Union[
+            None,
+            Annotated[StrictFloat, Field(gt=0)],
+            Tuple[
+                Annotated[StrictFloat, Field(gt=0)],
+                Annotated[StrictFloat, Field(gt=0)]
+            ]
+        ] = None,
+        _request_auth: Optional[Dict[StrictStr, Any]] = None,
+        _content_type: Optional[StrictStr] = None,
+        _headers: Optional[Dict[StrictStr, Any]] = None,
+        _host_index: Annotated[StrictInt, Field(ge=0, le=0)] = 0,
+    ) -> EntitySetAnswer:
+        """Create a Connection
+
+        Creates a Connection; one that is there already is a 409 and stays as it is.
+
+        :param conn_id: Id of the Connection. (required)
+        :type conn_id: str
+        :param uri: All parts in one, as Airflow writes them.
+        :type uri: str
+        :param conn_type: Kind of the connection.
+        :type conn_type: str
+        :param host: Host name.
+        :type host: str
+        :param login: User name.
+        :type login: str
+        :param password: Password.
+        :type password: str
+        :param var_schema: Database, or what the kind takes for it.
+        :type var_schema: str
+        :param port: Port.
+        :type port: int
+        :param extra: More, as a JSON object.
+        :type extra: str
+        :param description: What it is for.
+        :type description: str
+        :param _request_timeout: timeout setting for this request. If one
+                                 number provided, it will be total request
+                                 timeout. It can also be a pair (tuple) of
+                                 (connection, read) timeouts.
+        :type _request_timeout: int, tuple(int, int), optional
+        :param _request_auth: set to override the auth_settings for an a single
+                              request; this effectively ignores the
+                              authentication in the spec for a single request.
+        :type _request_auth: dict, optional
+        :param _content_type: force content-type for the request.
+        :type _content_type: str, Optional
+        :param _headers: set to override the headers for a single
+                         request; this effectively ignores the headers
+                         in the spec for a single request.
+        :type _headers: dict, optional
+        :param _host_index: set to override the host_index for a single
+                            request; this effectively ignores the host_index
+                            in the spec for a single request.
+        :type _host_index: int, optional
+        :return: Returns the result object.
+        """ # noqa: E501
+
+        _param = self._create_connection_serialize(
+            conn_id=conn_id,
+            uri=uri,
+            conn_type=conn_type,
+            host=host,
+            login=login,
+            password=password,
+            var_schema=var_schema,
+            port=port,
+            extra=extra,
+            description=description,
+            _request_auth=_request_auth,
+            _content_type=_content_type,
+            _headers=_headers,
+            _host_index=_host_index
+        )
+
+        _response_types_map: Dict[str, Optional[str]] = {
+            '200': "EntitySetAnswer",
+            '400': "Problem",
+            '401': "Problem",
+            '403': "Problem",
+            '409': "Problem",
+            '413': "Problem",
+            '415': "Problem",
+            '503': "Problem",
+        }
+        response_data = self.api_client.call_api(
+            *_param,
+            _request_timeout=_request_timeout
+        )
+        response_data.read()
+        return self.api_client.response_deserialize(
+            response_data=response_data,
+            response_types_map=_response_types_map,
+        ).data
+
+
+    @validate_call
+    def create_connection_with_http_info(
+        self,
+        conn_id: Annotated[str, Field(min_length=1, strict=True, description="Id of the Connection.")],
+        uri: Annotated[Optional[Annotated[str, Field(min_length=1, strict=True)]], Field(description="All parts in one, as Airflow writes them.")] = None,
+        conn_type: Annotated[Optional[Annotated[str, Field(min_length=1, strict=True, max_length=500)]], Field(description="Kind of the connection.")] = None,
+        host: Annotated[Optional[Annotated[str, Field(strict=True, max_length=500)]], Field(description="Host name.")] = None,
+        login: Annotated[Optional[StrictStr], Field(description="User name.")] = None,
+        password: Annotated[Optional[StrictStr], Field(description="Password.")] = None,
+        var_schema: Annotated[Optional[Annotated[str, Field(strict=True, max_length=500)]], Field(description="Database, or what the kind takes for it.")] = None,
+        port: Annotated[Optional[Annotated[int, Field(le=65535, strict=True, ge=0)]], Field(description="Port.")] = None,
+        extra: Annotated[Optional[StrictStr], Field(description="More, as a JSON object.")] = None,
+        description: Annotated[Optional[Annotated[str, Field(strict=True, max_length=5000)]], Field(description="What it is for.")] = None,
+        _request_timeout: Union[
+            None,
+            Annotated[StrictFloat, Field(gt=0)],
+            Tuple[
+                Annotated[StrictFloat, Field(gt=0)],
+                Annotated[StrictFloat, Field(gt=0)]
+            ]
+        ] = None,
+        _request_auth: Optional[Dict[StrictStr, Any]] = None,
+        _content_type: Optional[StrictStr] = None,
+        _headers: Optional[Dict[StrictStr, Any]] = None,
+        _host_index: Annotated[StrictInt, Field(ge=0, le=0)] = 0,
+    ) -> ApiResponse[EntitySetAnswer]:
+        """Create a Connection
+
+        Creates a Connection; one that is there already is a 409 and stays as it is.
+
+        :param conn_id: Id of the Connection. (required)
+        :type conn_id: str
+        :param uri: All parts in one, as Airflow writes them.
+        :type uri: str
+        :param conn_type: Kind of the connection.
+        :type conn_type: str
+        :param host: Host name.
+        :type host: str
+        :param login: User name.
+        :type login: str
+        :param password: Password.
+        :type password: str
+        :param var_schema: Database, or what the kind takes for it.
+        :type var_schema: str
+        :param port: Port.
+        :type port: int
+        :param extra: More, as a JSON object.
+        :type extra: str
+        :param description: What it is for.
+        :type description: str
+        :param _request_timeout: timeout setting for this request. If one
+                                 number provided, it will be total request
+                                 timeout. It can also be a pair (tuple) of
+                                 (connection, read) timeouts.
+        :type _request_timeout: int, tuple(int, int), optional
+        :param _request_auth: set to override the auth_settings for an a single
+                              request; this effectively ignores the
+                              authentication in the spec for a single request.
+        :type _request_auth: dict, optional
+        :param _content_type: force content-type for the request.
+        :type _content_type: str, Optional
+        :param _headers: set to override the headers for a single
+                         request; this effectively ignores the headers
+                         in the spec for a single request.
+        :type _headers: dict, optional
+        :param _host_index: set to override the host_index for a single
+                            request; this effectively ignores the host_index
+                            in the spec for a single request.
+        :type _host_index: int, optional
+        :return: Returns the result object.
+        """ # noqa: E501
+
+        _param = self._create_connection_serialize(
+            conn_id=conn_id,
+            uri=uri,
+            conn_type=conn_type,
+            host=host,
+            login=login,
+            password=password,
+            var_schema=var_schema,
+            port=port,
+            extra=extra,
+            description=description,
+            _request_auth=_request_auth,
+            _content_type=_content_type,
+            _headers=_headers,
+            _host_index=_host_index
+        )
+
+        _response_types_map: Dict[str, Optional[str]] = {
+            '200': "EntitySetAnswer",
+            '400': "Problem",
+            '401': "Problem",
+            '403': "Problem",
+            '409': "Problem",
+            '413': "Problem",
+            '415': "Problem",
+            '503': "Problem",
+        }
+        response_data = self.api_client.call_api(
+            *_param,
+            _request_timeout=_request_timeout
+        )
+        response_data.read()
+        return self.api_client.response_deserialize(
+            response_data=response_data,
+            response_types_map=_response_types_map,
+        )
+
+
+    @validate_call
+    def create_connection_without_preload_content(
+        self,
+        conn_id: Annotated[str, Field(min_length=1, strict=True, description="Id of the Connection.")],
+        uri: Annotated[Optional[Annotated[str, Field(min_length=1, strict=True)]], Field(description="All parts in one, as Airflow writes them.")] = None,
+        conn_type: Annotated[Optional[Annotated[str, Field(min_length=1, strict=True, max_length=500)]], Field(description="Kind of the connection.")] = None,
+        host: Annotated[Optional[Annotated[str, Field(strict=True, max_length=500)]], Field(description="Host name.")] = None,
+        login: Annotated[Optional[StrictStr], Field(description="User name.")] = None,
+        password: Annotated[Optional[StrictStr], Field(description="Password.")] = None,
+        var_schema: Annotated[Optional[Annotated[str, Field(strict=True, max_length=500)]], Field(description="Database, or what the kind takes for it.")] = None,
+        port: Annotated[Optional[Annotated[int, Field(le=65535, strict=True, ge=0)]], Field(description="Port.")] = None,
+        extra: Annotated[Optional[StrictStr], Field(description="More, as a JSON object.")] = None,
+        description: Annotated[Optional[Annotated[str, Field(strict=True, max_length=5000)]], Field(description="What it is for.")] = None,
+        _request_timeout: Union[
+            None,
+            Annotated[StrictFloat, Field(gt=0)],
+            Tuple[
+                Annotated[StrictFloat, Field(gt=0)],
+                Annotated[StrictFloat, Field(gt=0)]
+            ]
+        ] = None,
+        _request_auth: Optional[Dict[StrictStr, Any]] = None,
+        _content_type: Optional[StrictStr] = None,
+        _headers: Optional[Dict[StrictStr, Any]] = None,
+        _host_index: Annotated[StrictInt, Field(ge=0, le=0)] = 0,
+    ) -> RESTResponseType:
+        """Create a Connection
+
+        Creates a Connection; one that is there already is a 409 and stays as it is.
+
+        :param conn_id: Id of the Connection. (required)
+        :type conn_id: str
+        :param uri: All parts in one, as Airflow writes them.
+        :type uri: str
+        :param conn_type: Kind of the connection.
+        :type conn_type: str
+        :param host: Host name.
+        :type host: str
+        :param login: User name.
+        :type login: str
+        :param password: Password.
+        :type password: str
+        :param var_schema: Database, or what the kind takes for it.
+        :type var_schema: str
+        :param port: Port.
+        :type port: int
+        :param extra: More, as a JSON object.
+        :type extra: str
+        :param description: What it is for.
+        :type description: str
+        :param _request_timeout: timeout setting for this request. If one
+                                 number provided, it will be total request
+                                 timeout. It can also be a pair (tuple) of
+                                 (connection, read) timeouts.
+        :type _request_timeout: int, tuple(int, int), optional
+        :param _request_auth: set to override the auth_settings for an a single
+                              request; this effectively ignores the
+                              authentication in the spec for a single request.
+        :type _request_auth: dict, optional
+        :param _content_type: force content-type for the request.
+        :type _content_type: str, Optional
+        :param _headers: set to override the headers for a single
+                         request; this effectively ignores the headers
+                         in the spec for a single request.
+        :type _headers: dict, optional
+        :param _host_index: set to override the host_index for a single
+                            request; this effectively ignores the host_index
+                            in the spec for a single request.
+        :type _host_index: int, optional
+        :return: Returns the result object.
+        """ # noqa: E501
+
+        _param = self._create_connection_serialize(
+            conn_id=conn_id,
+            uri=uri,
+            conn_type=conn_type,
+            host=host,
+            login=login,
+            password=password,
+            var_schema=var_schema,
+            port=port,
+            extra=extra,
+            description=description,
+            _request_auth=_request_auth,
+            _content_type=_content_type,
+            _headers=_headers,
+            _host_index=_host_index
+        )
+
+        _response_types_map: Dict[str, Optional[str]] = {
+            '200': "EntitySetAnswer",
+            '400': "Problem",
+            '401': "Problem",
+            '403': "Problem",
+            '409': "Problem",
+            '413': "Problem",
+            '415': "Problem",
+            '503': "Problem",
+        }
+        response_data = self.api_client.call_api(
+            *_param,
+            _request_timeout=_request_timeout
+        )
+        return response_data.response
+
+
+    def _create_connection_serialize(
+        self,
+        conn_id,
+        uri,
+        conn_type,
+        host,
+        login,
+        password,
+        var_schema,
+        port,
+        extra,
+        description,
+        _request_auth,
+        _content_type,
+        _headers,
+        _host_index,
+    ) -> RequestSerialized:
+
+        _host = None
+
+        _collection_formats: Dict[str, str] = {
+        }
+
+        _path_params: Dict[str, str] = {}
+        _query_params: List[Tuple[str, str]] = []
+        _header_params: Dict[str, Optional[str]] = _headers or {}
+        _form_params: List[Tuple[str, str]] = []
+        _files: Dict[
+            str, Union[str, bytes, List[str], List[bytes], List[Tuple[str, bytes]]]
+        ] = {}
+        _body_params: Optional[bytes] = None
+
+        # process the path parameters
+        if conn_id is not None:
+            _path_params['conn_id'] = conn_id
+        # process the query parameters
+        # process the header parameters
+        # process the form parameters
+        if uri is not None:
+            _form_params.append(('uri', uri))
+        if conn_type is not None:
+            _form_params.append(('conn_type', conn_type))
+        if host is not None:
+            _form_params.append(('host', host))
+        if login is not None:
+            _form_params.append(('login', login))
+        if password is not None:
+            _form_params.append(('password', password))
+        if var_schema is not None:
+            _form_params.append(('schema', var_schema))
+        if port is not None:
+            _form_params.append(('port', port))
+        if extra is not None:
+            _form_params.append(('extra', extra))
+        if description is not None:
+            _form_params.append(('description', description))
+        # process the body parameter
+
+
+        # set the HTTP header `Accept`
+        if 'Accept' not in _header_params:
+            _header_params['Accept'] = self.api_client.select_header_accept(
+                [
+                    'application/json',
+                    'application/problem+json'
+                ]
+            )
+
+        # set the HTTP header `Content-Type`
+        if _content_type:
+            _header_params['Content-Type'] = _content_type
+        else:
+            _default_content_type = (
+                self.api_client.select_header_content_type(
+                    [
+                        'multipart/form-data'
+                    ]
+                )
+            )
+            if _default_content_type is not None:
+                _header_params['Content-Type'] = _default_content_type
+
+        # authentication setting
+        _auth_settings: List[str] = [
+            'session',
+            'bearer',
+            'basic'
+        ]
+
+        return self.api_client.param_serialize(
+            method='POST',
+            resource_path='/connections/{conn_id}',
+            path_params=_path_params,
+            query_params=_query_params,
+            header_params=_header_params,
+            body=_body_params,
+            post_params=_form_params,
+            files=_files,
+            auth_settings=_auth_settings,
+            collection_formats=_collection_formats,
+            _host=_host,
+            _request_auth=_request_auth
+        )
+
+
+
+
+    @validate_call
+    def create_pool(
+        self,
+        name: Annotated[str, Field(min_length=1, strict=True, description="Name of the Pool.")],
+        slots: Annotated[int, Field(le=2147483647, strict=True, ge=-1, description="Slots; -1 is without a limit.")],
+        description: Annotated[Optional[StrictStr], Field(description="What it is for.")] = None,
+        include_deferred: Annotated[Optional[StrictBool], Field(description="Whether deferred tasks keep their slots.")] = None,
+        _request_timeout: Union[
+            None,
+            Annotated[StrictFloat, Field(gt=0)],
+            Tuple[
+                Annotated[StrictFloat, Field(gt=0)],
+                Annotated[StrictFloat, Field(gt=0)]
+            ]
+        ] = None,
+        _request_auth: Optional[Dict[StrictStr, Any]] = None,
+        _content_type: Optional[StrictStr] = None,
+        _headers: Optional[Dict[StrictStr, Any]] = None,
+        _host_index: Annotated[StrictInt, Field(ge=0, le=0)] = 0,
+    ) -> EntitySetAnswer:
+        """Create a Pool
+
+        Creates a Pool; one that is there already is a 409 and stays as it is.
+
+        :param name: Name of the Pool. (required)
+        :type name: str
+        :param slots: Slots; -1 is without a limit. (required)
+        :type slots: int
+        :param description: What it is for.
+        :type description: str
+        :param include_deferred: Whether deferred tasks keep their slots.
+        :type include_deferred: bool
+        :param _request_timeout: timeout setting for this request. If one
+                                 number provided, it will be total request
+                                 timeout. It can also be a pair (tuple) of
+                                 (connection, read) timeouts.
+        :type _request_timeout: int, tuple(int, int), optional
+        :param _request_auth: set to override the auth_settings for an a single
+                              request; this effectively ignores the
+                              authentication in the spec for a single request.
+        :type _request_auth: dict, optional
+        :param _content_type: force content-type for the request.
+        :type _content_type: str, Optional
+        :param _headers: set to override the headers for a single
+                         request; this effectively ignores the headers
+                         in the spec for a single request.
+        :type _headers: dict, optional
+        :param _host_index: set to override the host_index for a single
+                            request; this effectively ignores the host_index
+                            in the spec for a single request.
+        :type _host_index: int, optional
+        :return: Returns the result object.
+        """ # noqa: E501
+
+        _param = self._create_pool_serialize(
+            name=name,
+            slots=slots,
+            description=description,
+            include_deferred=include_deferred,
+            _request_auth=_request_auth,
+            _content_type=_content_type,
+            _headers=_headers,
+            _host_index=_host_index
+        )
+
+        _response_types_map: Dict[str, Optional[str]] = {
+            '200': "EntitySetAnswer",
+            '400': "Problem",
+            '401': "Problem",
+            '403': "Problem",
+            '409': "Problem",
+            '413': "Problem",
+            '415': "Problem",
+            '503': "Problem",
+        }
+        response_data = self.api_client.call_api(
+            *_param,
+            _request_timeout=_request_timeout
+        )
+        response_data.read()
+        return self.api_client.response_deserialize(
+            response_data=response_data,
+            response_types_map=_response_types_map,
+        ).data
+
+
+    @validate_call
+    def create_pool_with_http_info(
+        self,
+        name: Annotated[str, Field(min_length=1, strict=True, description="Name of the Pool.")],
+        slots: Annotated[int, Field(le=2147483647, strict=True, ge=-1, description="Slots; -1 is without a limit.")],
+        description: Annotated[Optional[StrictStr], Field(description="What it is for.")] = None,
+        include_deferred: Annotated[Optional[StrictBool], Field(description="Whether deferred tasks keep their slots.")] = None,
+        _request_timeout: Union[
+            None,
+            Annotated[StrictFloat, Field(gt=0)],
+            Tuple[
+                Annotated[StrictFloat, Field(gt=0)],
+                Annotated[StrictFloat, Field(gt=0)]
+            ]
+        ] = None,
+        _request_auth: Optional[Dict[StrictStr, Any]] = None,
+        _content_type: Optional[StrictStr] = None,
+        _headers: Optional[Dict[StrictStr, Any]] = None,
+        _host_index: Annotated[StrictInt, Field(ge=0, le=0)] = 0,
+    ) -> ApiResponse[EntitySetAnswer]:
+        """Create a Pool
+
+        Creates a Pool; one that is there already is a 409 and stays as it is.
+
+        :param name: Name of the Pool. (required)
+        :type name: str
+        :param slots: Slots; -1 is without a limit. (required)
+        :type slots: int
+        :param description: What it is for.
+        :type description: str
+        :param include_deferred: Whether deferred tasks keep their slots.
+        :type include_deferred: bool
+        :param _request_timeout: timeout setting for this request. If one
+                                 number provided, it will be total request
+                                 timeout. It can also be a pair (tuple) of
+                                 (connection, read) timeouts.
+        :type _request_timeout: int, tuple(int, int), optional
+        :param _request_auth: set to override the auth_settings for an a single
+                              request; this effectively ignores the
+                              authentication in the spec for a single request.
+        :type _request_auth: dict, optional
+        :param _content_type: force content-type for the request.
+        :type _content_type: str, Optional
+        :param _headers: set to override the headers for a single
+                         request; this effectively ignores the headers
+                         in the spec for a single request.
+        :type _headers: dict, optional
+        :param _host_index: set to override the host_index for a single
+                            request; this effectively ignores the host_index
+                            in the spec for a single request.
+        :type _host_index: int, optional
+        :return: Returns the result object.
+        """ # noqa: E501
+
+        _param = self._create_pool_serialize(
+            name=name,
+            slots=slots,
+            description=description,
+            include_deferred=include_deferred,
+            _request_auth=_request_auth,
+            _content_type=_content_type,
+            _headers=_headers,
+            _host_index=_host_index
+        )
+
+        _response_types_map: Dict[str, Optional[str]] = {
+            '200': "EntitySetAnswer",
+            '400': "Problem",
+            '401': "Problem",
+            '403': "Problem",
+            '409': "Problem",
+            '413': "Problem",
+            '415': "Problem",
+            '503': "Problem",
+        }
+        response_data = self.api_client.call_api(
+            *_param,
+            _request_timeout=_request_timeout
+        )
+        response_data.read()
+        return self.api_client.response_deserialize(
+            response_data=response_data,
+            response_types_map=_response_types_map,
+        )
+
+
+    @validate_call
+    def create_pool_without_preload_content(
+        self,
+        name: Annotated[str, Field(min_length=1, strict=True, description="Name of the Pool.")],
+        slots: Annotated[int, Field(le=2147483647, strict=True, ge=-1, description="Slots; -1 is without a limit.")],
+        description: Annotated[Optional[StrictStr], Field(description="What it is for.")] = None,
+        include_deferred: Annotated[Optional[StrictBool], Field(description="Whether deferred tasks keep their slots.")] = None,
+        _request_timeout: Union[
+            None,
+            Annotated[StrictFloat, Field(gt=0)],
+            Tuple[
+                Annotated[StrictFloat, Field(gt=0)],
+                Annotated[StrictFloat, Field(gt=0)]
+            ]
+        ] = None,
+        _request_auth: Optional[Dict[StrictStr, Any]] = None,
+        _content_type: Optional[StrictStr] = None,
+        _headers: Optional[Dict[StrictStr, Any]] = None,
+        _host_index: Annotated[StrictInt, Field(ge=0, le=0)] = 0,
+    ) -> RESTResponseType:
+        """Create a Pool
+
+        Creates a Pool; one that is there already is a 409 and stays as it is.
+
+        :param name: Name of the Pool. (required)
+        :type name: str
+        :param slots: Slots; -1 is without a limit. (required)
+        :type slots: int
+        :param description: What it is for.
+        :type description: str
+        :param include_deferred: Whether deferred tasks keep their slots.
+        :type include_deferred: bool
+        :param _request_timeout: timeout setting for this request. If one
+                                 number provided, it will be total request
+                                 timeout. It can also be a pair (tuple) of
+                                 (connection, read) timeouts.
+        :type _request_timeout: int, tuple(int, int), optional
+        :param _request_auth: set to override the auth_settings for an a single
+                              request; this effectively ignores the
+                              authentication in the spec for a single request.
+        :type _request_auth: dict, optional
+        :param _content_type: force content-type for the request.
+        :type _content_type: str, Optional
+        :param _headers: set to override the headers for a single
+                         request; this effectively ignores the headers
+                         in the spec for a single request.
+        :type _headers: dict, optional
+        :param _host_index: set to override the host_index for a single
+                            request; this effectively ignores the host_index
+                            in the spec for a single request.
+        :type _host_index: int, optional
+        :return: Returns the result object.
+        """ # noqa: E501
+
+        _param = self._create_pool_serialize(
+            name=name,
+            slots=slots,
+            description=description,
+            include_deferred=include_deferred,
+            _request_auth=_request_auth,
+            _content_type=_content_type,
+            _headers=_headers,
+            _host_index=_host_index
+        )
+
+        _response_types_map: Dict[str, Optional[str]] = {
+            '200': "EntitySetAnswer",
+            '400': "Problem",
+            '401': "Problem",
+            '403': "Problem",
+            '409': "Problem",
+            '413': "Problem",
+            '415': "Problem",
+            '503': "Problem",
+        }
+        response_data = self.api_client.call_api(
+            *_param,
+            _request_timeout=_request_timeout
+        )
+        return response_data.response
+
+
+    def _create_pool_serialize(
+        self,
+        name,
+        slots,
+        description,
+        include_deferred,
+        _request_auth,
+        _content_type,
+        _headers,
+        _host_index,
+    ) -> RequestSerialized:
+
+        _host = None
+
+        _collection_formats: Dict[str, str] = {
+        }
+
+        _path_params: Dict[str, str] = {}
+        _query_params: List[Tuple[str, str]] = []
+        _header_params: Dict[str, Optional[str]] = _headers or {}
+        _form_params: List[Tuple[str, str]] = []
+        _files: Dict[
+            str, Union[str, bytes, List[str], List[bytes], List[Tuple[str, bytes]]]
+        ] = {}
+        _body_params: Optional[bytes] = None
+
+        # process the path parameters
+        if name is not None:
+            _path_params['name'] = name
+        # process the query parameters
+        # process the header parameters
+        # process the form parameters
+        if slots is not None:
+            _form_params.append(('slots', slots))
+        if description is not None:
+            _form_params.append(('description', description))
+        if include_deferred is not None:
+            _form_params.append(('include_deferred', include_deferred))
+        # process the body parameter
+
+
+        # set the HTTP header `Accept`
+        if 'Accept' not in _header_params:
+            _header_params['Accept'] = self.api_client.select_header_accept(
+                [
+                    'application/json',
+                    'application/problem+json'
+                ]
+            )
+
+        # set the HTTP header `Content-Type`
+        if _content_type:
+            _header_params['Content-Type'] = _content_type
+        else:
+            _default_content_type = (
+                self.api_client.select_header_content_type(
+                    [
+                        'multipart/form-data'
+                    ]
+                )
+            )
+            if _default_content_type is not None:
+                _header_params['Content-Type'] = _default_content_type
+
+        # authentication setting
+        _auth_settings: List[str] = [
+            'session',
+            'bearer',
+            'basic'
+        ]
+
+        return self.api_client.param_serialize(
+            method='POST',
+            resource_path='/pools/{name}',
+            path_params=_path_params,
+            query_params=_query_params,
+            header_params=_header_params,
+            body=_body_params,
+            post_params=_form_params,
+            files=_files,
+            auth_settings=_auth_settings,
+            collection_formats=_collection_formats,
+            _host=_host,
+            _request_auth=_request_auth
+        )
+
+
+
+
+    @validate_call
+    def create_variable(
+        self,
+        key: Annotated[str, Field(min_length=1, strict=True, description="Key of the Variable.")],
+        value: Annotated[StrictStr, Field(description="The value; JSON as text.")],
+        description: Annotated[Optional[StrictStr], Field(description="What it is for; one that is there stays.")] = None,
+        _request_timeout: Union[
+            None,
+            Annotated[StrictFloat, Field(gt=0)],
+            Tuple[
+                Annotated[StrictFloat, Field(gt=0)],
+                Annotated[StrictFloat, Field(gt=0)]
+            ]
+        ] = None,
+        _request_auth: Optional[Dict[StrictStr, Any]] = None,
+        _content_type: Optional[StrictStr] = None,
+        _headers: Optional[Dict[StrictStr, Any]] = None,
+        _host_index: Annotated[StrictInt, Field(ge=0, le=0)] = 0,
+    ) -> EntitySetAnswer:
+        """Create a Variable
+
+        Creates a Variable; one that is there already is a 409 and stays as it is.
+
+        :param key: Key of the Variable. (required)
+        :type key: str
+        :param value: The value; JSON as text. (required)
+        :type value: str
+        :param description: What it is for; one that is there stays.
+        :type description: str
+        :param _request_timeout: timeout setting for this request. If one
+                                 number provided, it will be total request
+                                 timeout. It can also be a pair (tuple) of
+                                 (connection, read) timeouts.
+        :type _request_timeout: int, tuple(int, int), optional
+        :param _request_auth: set to override the auth_settings for an a single
+                              request; this effectively ignores the
+                              authentication in the spec for a single request.
+        :type _request_auth: dict, optional
+        :param _content_type: force content-type for the request.
+        :type _content_type: str, Optional
+        :param _headers: set to override the headers for a single
+                         request; this effectively ignores the headers
+                         in the spec for a single request.
+        :type _headers: dict, optional
+        :param _host_index: set to override the host_index for a single
+                            request; this effectively ignores the host_index
+                            in the spec for a single request.
+        :type _host_index: int, optional
+        :return: Returns the result object.
+        """ # noqa: E501
+
+        _param = self._create_variable_serialize(
+            key=key,
+            value=value,
+            description=description,
+            _request_auth=_request_auth,
+            _content_type=_content_type,
+            _headers=_headers,
+            _host_index=_host_index
+        )
+
+        _response_types_map: Dict[str, Optional[str]] = {
+            '200': "EntitySetAnswer",
+            '400': "Problem",
+            '401': "Problem",
+            '403': "Problem",
+            '409': "Problem",
+            '413': "Problem",
+            '415': "Problem",
+            '503': "Problem",
+        }
+        response_data = self.api_client.call_api(
+            *_param,
+            _request_timeout=_request_timeout
+        )
+        response_data.read()
+        return self.api_client.response_deserialize(
+            response_data=response_data,
+            response_types_map=_response_types_map,
+        ).data
+
+
+    @validate_call
+    def create_variable_with_http_info(
+        self,
+        key: Annotated[str, Field(min_length=1, strict=True, description="Key of the Variable.")],
+        value: Annotated[StrictStr, Field(description="The value; JSON as text.")],
+        description: Annotated[Optional[StrictStr], Field(description="What it is for; one that is there stays.")] = None,
+        _request_timeout: Union[
+            None,
+            Annotated[StrictFloat, Field(gt=0)],
+            Tuple[
+                Annotated[StrictFloat, Field(gt=0)],
+                Annotated[StrictFloat, Field(gt=0)]
+            ]
+        ] = None,
+        _request_auth: Optional[Dict[StrictStr, Any]] = None,
+        _content_type: Optional[StrictStr] = None,
+        _headers: Optional[Dict[StrictStr, Any]] = None,
+        _host_index: Annotated[StrictInt, Field(ge=0, le=0)] = 0,
+    ) -> ApiResponse[EntitySetAnswer]:
+        """Create a Variable
+
+        Creates a Variable; one that is there already is a 409 and stays as it is.
+
+        :param key: Key of the Variable. (required)
+        :type key: str
+        :param value: The value; JSON as text. (required)
+        :type value: str
+        :param description: What it is for; one that is there stays.
+        :type description: str
+        :param _request_timeout: timeout setting for this request. If one
+                                 number provided, it will be total request
+                                 timeout. It can also be a pair (tuple) of
+                                 (connection, read) timeouts.
+        :type _request_timeout: int, tuple(int, int), optional
+        :param _request_auth: set to override the auth_settings for an a single
+                              request; this effectively ignores the
+                              authentication in the spec for a single request.
+        :type _request_auth: dict, optional
+        :param _content_type: force content-type for the request.
+        :type _content_type: str, Optional
+        :param _headers: set to override the headers for a single
+                         request; this effectively ignores the headers
+                         in the spec for a single request.
+        :type _headers: dict, optional
+        :param _host_index: set to override the host_index for a single
+                            request; this effectively ignores the host_index
+                            in the spec for a single request.
+        :type _host_index: int, optional
+        :return: Returns the result object.
+        """ # noqa: E501
+
+        _param = self._create_variable_serialize(
+            key=key,
+            value=value,
+            description=description,
+            _request_auth=_request_auth,
+            _content_type=_content_type,
+            _headers=_headers,
+            _host_index=_host_index
+        )
+
+        _response_types_map: Dict[str, Optional[str]] = {
+            '200': "EntitySetAnswer",
+            '400': "Problem",
+            '401': "Problem",
+            '403': "Problem",
+            '409': "Problem",
+            '413': "Problem",
+            '415': "Problem",
+            '503': "Problem",
+        }
+        response_data = self.api_client.call_api(
+            *_param,
+            _request_timeout=_request_timeout
+        )
+        response_data.read()
+        return self.api_client.response_deserialize(
+            response_data=response_data,
+            response_types_map=_response_types_map,
+        )
+
+
+    @validate_call
+    def create_variable_without_preload_content(
+        self,
+        key: Annotated[str, Field(min_length=1, strict=True, description="Key of the Variable.")],
+        value: Annotated[StrictStr, Field(description="The value; JSON as text.")],
+        description: Annotated[Optional[StrictStr], Field(description="What it is for; one that is there stays.")] = None,
+        _request_timeout: Union[
+            None,
+            Annotated[StrictFloat, Field(gt=0)],
+            Tuple[
+                Annotated[StrictFloat, Field(gt=0)],
+                Annotated[StrictFloat, Field(gt=0)]
+            ]
+        ] = None,
+        _request_auth: Optional[Dict[StrictStr, Any]] = None,
+        _content_type: Optional[StrictStr] = None,
+        _headers: Optional[Dict[StrictStr, Any]] = None,
+        _host_index: Annotated[StrictInt, Field(ge=0, le=0)] = 0,
+    ) -> RESTResponseType:
+        """Create a Variable
+
+        Creates a Variable; one that is there already is a 409 and stays as it is.
+
+        :param key: Key of the Variable. (required)
+        :type key: str
+        :param value: The value; JSON as text. (required)
+        :type value: str
+        :param description: What it is for; one that is there stays.
+        :type description: str
+        :param _request_timeout: timeout setting for this request. If one
+                                 number provided, it will be total request
+                                 timeout. It can also be a pair (tuple) of
+                                 (connection, read) timeouts.
+        :type _request_timeout: int, tuple(int, int), optional
+        :param _request_auth: set to override the auth_settings for an a single
+                              request; this effectively ignores the
+                              authentication in the spec for a single request.
+        :type _request_auth: dict, optional
+        :param _content_type: force content-type for the request.
+        :type _content_type: str, Optional
+        :param _headers: set to override the headers for a single
+                         request; this effectively ignores the headers
+                         in the spec for a single request.
+        :type _headers: dict, optional
+        :param _host_index: set to override the host_index for a single
+                            request; this effectively ignores the host_index
+                            in the spec for a single request.
+        :type _host_index: int, optional
+        :return: Returns the result object.
+        """ # noqa: E501
+
+        _param = self._create_variable_serialize(
+            key=key,
+            value=value,
+            description=description,
+            _request_auth=_request_auth,
+            _content_type=_content_type,
+            _headers=_headers,
+            _host_index=_host_index
+        )
+
+        _response_types_map: Dict[str, Optional[str]] = {
+            '200': "EntitySetAnswer",
+            '400': "Problem",
+            '401': "Problem",
+            '403': "Problem",
+            '409': "Problem",
+            '413': "Problem",
+            '415': "Problem",
+            '503': "Problem",
+        }
+        response_data = self.api_client.call_api(
+            *_param,
+            _request_timeout=_request_timeout
+        )
+        return response_data.response
+
+
+    def _create_variable_serialize(
+        self,
+        key,
+        value,
+        description,
+        _request_auth,
+        _content_type,
+        _headers,
+        _host_index,
+    ) -> RequestSerialized:
+
+        _host = None
+
+        _collection_formats: Dict[str, str] = {
+        }
+
+        _path_params: Dict[str, str] = {}
+        _query_params: List[Tuple[str, str]] = []
+        _header_params: Dict[str, Optional[str]] = _headers or {}
+        _form_params: List[Tuple[str, str]] = []
+        _files: Dict[
+            str, Union[str, bytes, List[str], List[bytes], List[Tuple[str, bytes]]]
+        ] = {}
+        _body_params: Optional[bytes] = None
+
+        # process the path parameters
+        if key is not None:
+            _path_params['key'] = key
+        # process the query parameters
+        # process the header parameters
+        # process the form parameters
+        if value is not None:
+            _form_params.append(('value', value))
+        if description is not None:
+            _form_params.append(('description', description))
+        # process the body parameter
+
+
+        # set the HTTP header `Accept`
+        if 'Accept' not in _header_params:
+            _header_params['Accept'] = self.api_client.select_header_accept(
+                [
+                    'application/json',
+                    'application/problem+json'
+                ]
+            )
+
+        # set the HTTP header `Content-Type`
+        if _content_type:
+            _header_params['Content-Type'] = _content_type
+        else:
+            _default_content_type = (
+                self.api_client.select_header_content_type(
+                    [
+                        'multipart/form-data'
+                    ]
+                )
+            )
+            if _default_content_type is not None:
+                _header_params['Content-Type'] = _default_content_type
+
+        # authentication setting
+        _auth_settings: List[str] = [
+            'session',
+            'bearer',
+            'basic'
+        ]
+
+        return self.api_client.param_serialize(
+            method='POST',
+            resource_path='/variables/{key}',
+            path_params=_path_params,
+            query_params=_query_params,
+            header_params=_header_params,
+            body=_body_params,
+            post_params=_form_params,
+            files=_files,
+            auth_settings=_auth_settings,
+            collection_formats=_collection_formats,
+            _host=_host,
+            _request_auth=_request_auth
+        )
+
+
+
+
+    @validate_call
     def delete_connection(
         self,
         conn_id: Annotated[str, Field(min_length=1, strict=True, description="Id of the Connection.")],
@@ -3128,7 +5321,6 @@ class EntitiesApi:
         port: Annotated[Optional[Annotated[int, Field(le=65535, strict=True, ge=0)]], Field(description="Port.")] = None,
         extra: Annotated[Optional[StrictStr], Field(description="More, as a JSON object.")] = None,
         description: Annotated[Optional[Annotated[str, Field(strict=True, max_length=5000)]], Field(description="What it is for.")] = None,
-        overwrite: Annotated[Optional[StrictBool], Field(description="Whether one that is there is replaced; else it is a 409.")] = None,
         _request_timeout: Union[
             None,
             Annotated[StrictFloat, Field(gt=0)],
@@ -3166,8 +5358,6 @@ class EntitiesApi:
         :type extra: str
         :param description: What it is for.
         :type description: str
-        :param overwrite: Whether one that is there is replaced; else it is a 409.
-        :type overwrite: bool
         :param _request_timeout: timeout setting for this request. If one
                                  number provided, it will be total request
                                  timeout. It can also be a pair (tuple) of
@@ -3201,7 +5391,6 @@ class EntitiesApi:
             port=port,
             extra=extra,
             description=description,
-            overwrite=overwrite,
             _request_auth=_request_auth,
             _content_type=_content_type,
             _headers=_headers,
@@ -3213,7 +5402,6 @@ class EntitiesApi:
             '400': "Problem",
             '401': "Problem",
             '403': "Problem",
-            '409': "Problem",
             '413': "Problem",
             '415': "Problem",
             '503': "Problem",
@@ -3242,7 +5430,6 @@ class EntitiesApi:
         port: Annotated[Optional[Annotated[int, Field(le=65535, strict=True, ge=0)]], Field(description="Port.")] = None,
         extra: Annotated[Optional[StrictStr], Field(description="More, as a JSON object.")] = None,
         description: Annotated[Optional[Annotated[str, Field(strict=True, max_length=5000)]], Field(description="What it is for.")] = None,
-        overwrite: Annotated[Optional[StrictBool], Field(description="Whether one that is there is replaced; else it is a 409.")] = None,
         _request_timeout: Union[
             None,
             Annotated[StrictFloat, Field(gt=0)],
@@ -3280,8 +5467,6 @@ class EntitiesApi:
         :type extra: str
         :param description: What it is for.
         :type description: str
-        :param overwrite: Whether one that is there is replaced; else it is a 409.
-        :type overwrite: bool
         :param _request_timeout: timeout setting for this request. If one
                                  number provided, it will be total request
                                  timeout. It can also be a pair (tuple) of
@@ -3315,7 +5500,6 @@ class EntitiesApi:
             port=port,
             extra=extra,
             description=description,
-            overwrite=overwrite,
             _request_auth=_request_auth,
             _content_type=_content_type,
             _headers=_headers,
@@ -3327,7 +5511,6 @@ class EntitiesApi:
             '400': "Problem",
             '401': "Problem",
             '403': "Problem",
-            '409': "Problem",
             '413': "Problem",
             '415': "Problem",
             '503': "Problem",
@@ -3356,7 +5539,6 @@ class EntitiesApi:
         port: Annotated[Optional[Annotated[int, Field(le=65535, strict=True, ge=0)]], Field(description="Port.")] = None,
         extra: Annotated[Optional[StrictStr], Field(description="More, as a JSON object.")] = None,
         description: Annotated[Optional[Annotated[str, Field(strict=True, max_length=5000)]], Field(description="What it is for.")] = None,
-        overwrite: Annotated[Optional[StrictBool], Field(description="Whether one that is there is replaced; else it is a 409.")] = None,
         _request_timeout: Union[
             None,
             Annotated[StrictFloat, Field(gt=0)],
@@ -3394,8 +5576,6 @@ class EntitiesApi:
         :type extra: str
         :param description: What it is for.
         :type description: str
-        :param overwrite: Whether one that is there is replaced; else it is a 409.
-        :type overwrite: bool
         :param _request_timeout: timeout setting for this request. If one
                                  number provided, it will be total request
                                  timeout. It can also be a pair (tuple) of
@@ -3429,7 +5609,6 @@ class EntitiesApi:
             port=port,
             extra=extra,
             description=description,
-            overwrite=overwrite,
             _request_auth=_request_auth,
             _content_type=_content_type,
             _headers=_headers,
@@ -3441,7 +5620,6 @@ class EntitiesApi:
             '400': "Problem",
             '401': "Problem",
             '403': "Problem",
-            '409': "Problem",
             '413': "Problem",
             '415': "Problem",
             '503': "Problem",
@@ -3465,7 +5643,6 @@ class EntitiesApi:
         port,
         extra,
         description,
-        overwrite,
         _request_auth,
         _content_type,
         _headers,
@@ -3510,8 +5687,6 @@ class EntitiesApi:
             _form_params.append(('extra', extra))
         if description is not None:
             _form_params.append(('description', description))
-        if overwrite is not None:
-            _form_params.append(('overwrite', overwrite))
         # process the body parameter
 
 
@@ -3633,7 +5808,6 @@ class EntitiesApi:
             '400': "Problem",
             '401': "Problem",
             '403': "Problem",
-            '409': "Problem",
             '413': "Problem",
             '415': "Problem",
             '503': "Problem",
@@ -3719,7 +5893,6 @@ class EntitiesApi:
             '400': "Problem",
             '401': "Problem",
             '403': "Problem",
-            '409': "Problem",
             '413': "Problem",
             '415': "Problem",
             '503': "Problem",
@@ -3805,7 +5978,6 @@ class EntitiesApi:
             '400': "Problem",
             '401': "Problem",
             '403': "Problem",
-            '409': "Problem",
             '413': "Problem",
             '415': "Problem",
             '503': "Problem",
@@ -3912,7 +6084,6 @@ class EntitiesApi:
         key: Annotated[str, Field(min_length=1, strict=True, description="Key of the Variable.")],
         value: Annotated[StrictStr, Field(description="The value; JSON as text.")],
         description: Annotated[Optional[StrictStr], Field(description="What it is for; one that is there stays.")] = None,
-        overwrite: Annotated[Optional[StrictBool], Field(description="Whether one that is there is changed; else it is a 409.")] = None,
         _request_timeout: Union[
             None,
             Annotated[StrictFloat, Field(gt=0)],
@@ -3936,8 +6107,6 @@ class EntitiesApi:
         :type value: str
         :param description: What it is for; one that is there stays.
         :type description: str
-        :param overwrite: Whether one that is there is changed; else it is a 409.
-        :type overwrite: bool
         :param _request_timeout: timeout setting for this request. If one
                                  number provided, it will be total request
                                  timeout. It can also be a pair (tuple) of
@@ -3964,7 +6133,6 @@ class EntitiesApi:
             key=key,
             value=value,
             description=description,
-            overwrite=overwrite,
             _request_auth=_request_auth,
             _content_type=_content_type,
             _headers=_headers,
@@ -3976,7 +6144,6 @@ class EntitiesApi:
             '400': "Problem",
             '401': "Problem",
             '403': "Problem",
-            '409': "Problem",
             '413': "Problem",
             '415': "Problem",
             '503': "Problem",
@@ -3998,7 +6165,6 @@ class EntitiesApi:
         key: Annotated[str, Field(min_length=1, strict=True, description="Key of the Variable.")],
         value: Annotated[StrictStr, Field(description="The value; JSON as text.")],
         description: Annotated[Optional[StrictStr], Field(description="What it is for; one that is there stays.")] = None,
-        overwrite: Annotated[Optional[StrictBool], Field(description="Whether one that is there is changed; else it is a 409.")] = None,
         _request_timeout: Union[
             None,
             Annotated[StrictFloat, Field(gt=0)],
@@ -4022,8 +6188,6 @@ class EntitiesApi:
         :type value: str
         :param description: What it is for; one that is there stays.
         :type description: str
-        :param overwrite: Whether one that is there is changed; else it is a 409.
-        :type overwrite: bool
         :param _request_timeout: timeout setting for this request. If one
                                  number provided, it will be total request
                                  timeout. It can also be a pair (tuple) of
@@ -4050,7 +6214,6 @@ class EntitiesApi:
             key=key,
             value=value,
             description=description,
-            overwrite=overwrite,
             _request_auth=_request_auth,
             _content_type=_content_type,
             _headers=_headers,
@@ -4062,7 +6225,6 @@ class EntitiesApi:
             '400': "Problem",
             '401': "Problem",
             '403': "Problem",
-            '409': "Problem",
             '413': "Problem",
             '415': "Problem",
             '503': "Problem",
@@ -4084,7 +6246,6 @@ class EntitiesApi:
         key: Annotated[str, Field(min_length=1, strict=True, description="Key of the Variable.")],
         value: Annotated[StrictStr, Field(description="The value; JSON as text.")],
         description: Annotated[Optional[StrictStr], Field(description="What it is for; one that is there stays.")] = None,
-        overwrite: Annotated[Optional[StrictBool], Field(description="Whether one that is there is changed; else it is a 409.")] = None,
         _request_timeout: Union[
             None,
             Annotated[StrictFloat, Field(gt=0)],
@@ -4108,8 +6269,6 @@ class EntitiesApi:
         :type value: str
         :param description: What it is for; one that is there stays.
         :type description: str
-        :param overwrite: Whether one that is there is changed; else it is a 409.
-        :type overwrite: bool
         :param _request_timeout: timeout setting for this request. If one
                                  number provided, it will be total request
                                  timeout. It can also be a pair (tuple) of
@@ -4136,7 +6295,6 @@ class EntitiesApi:
             key=key,
             value=value,
             description=description,
-            overwrite=overwrite,
             _request_auth=_request_auth,
             _content_type=_content_type,
             _headers=_headers,
@@ -4148,7 +6306,6 @@ class EntitiesApi:
             '400': "Problem",
             '401': "Problem",
             '403': "Problem",
-            '409': "Problem",
             '413': "Problem",
             '415': "Problem",
             '503': "Problem",
@@ -4165,7 +6322,6 @@ class EntitiesApi:
         key,
         value,
         description,
-        overwrite,
         _request_auth,
         _content_type,
         _headers,
@@ -4196,8 +6352,6 @@ class EntitiesApi:
             _form_params.append(('value', value))
         if description is not None:
             _form_params.append(('description', description))
-        if overwrite is not None:
-            _form_params.append(('overwrite', overwrite))
         # process the body parameter
 
 

@@ -69,6 +69,156 @@ import {
     VariablesAnswerToJSON,
 } from '../models/VariablesAnswer.js';
 
+export interface ChangeConnectionRequest {
+    /**
+     * Id of the Connection.
+     */
+    connId: string;
+    /**
+     * Kind of the connection.
+     */
+    connType?: string;
+    /**
+     * Host name.
+     */
+    host?: string;
+    /**
+     * User name.
+     */
+    login?: string;
+    /**
+     * Password.
+     */
+    password?: string;
+    /**
+     * Database, or what the kind takes for it.
+     */
+    schema?: string;
+    /**
+     * Port.
+     */
+    port?: number;
+    /**
+     * More, as a JSON object.
+     */
+    extra?: string;
+    /**
+     * What it is for.
+     */
+    description?: string;
+}
+
+export interface ChangePoolRequest {
+    /**
+     * Name of the Pool.
+     */
+    name: string;
+    /**
+     * Slots; -1 is without a limit.
+     */
+    slots?: number;
+    /**
+     * What it is for.
+     */
+    description?: string;
+    /**
+     * Whether deferred tasks keep their slots.
+     */
+    includeDeferred?: boolean;
+}
+
+export interface ChangeVariableRequest {
+    /**
+     * Key of the Variable.
+     */
+    key: string;
+    /**
+     * The value; JSON as text.
+     */
+    value?: string;
+    /**
+     * What it is for; one that is there stays.
+     */
+    description?: string;
+}
+
+export interface CreateConnectionRequest {
+    /**
+     * Id of the Connection.
+     */
+    connId: string;
+    /**
+     * All parts in one, as Airflow writes them.
+     */
+    uri?: string;
+    /**
+     * Kind of the connection.
+     */
+    connType?: string;
+    /**
+     * Host name.
+     */
+    host?: string;
+    /**
+     * User name.
+     */
+    login?: string;
+    /**
+     * Password.
+     */
+    password?: string;
+    /**
+     * Database, or what the kind takes for it.
+     */
+    schema?: string;
+    /**
+     * Port.
+     */
+    port?: number;
+    /**
+     * More, as a JSON object.
+     */
+    extra?: string;
+    /**
+     * What it is for.
+     */
+    description?: string;
+}
+
+export interface CreatePoolRequest {
+    /**
+     * Name of the Pool.
+     */
+    name: string;
+    /**
+     * Slots; -1 is without a limit.
+     */
+    slots: number;
+    /**
+     * What it is for.
+     */
+    description?: string;
+    /**
+     * Whether deferred tasks keep their slots.
+     */
+    includeDeferred?: boolean;
+}
+
+export interface CreateVariableRequest {
+    /**
+     * Key of the Variable.
+     */
+    key: string;
+    /**
+     * The value; JSON as text.
+     */
+    value: string;
+    /**
+     * What it is for; one that is there stays.
+     */
+    description?: string;
+}
+
 export interface DeleteConnectionRequest {
     /**
      * Id of the Connection.
@@ -171,10 +321,6 @@ export interface SetConnectionRequest {
      * What it is for.
      */
     description?: string;
-    /**
-     * Whether one that is there is replaced; else it is a 409.
-     */
-    overwrite?: boolean;
 }
 
 export interface SetPoolRequest {
@@ -209,16 +355,578 @@ export interface SetVariableRequest {
      * What it is for; one that is there stays.
      */
     description?: string;
-    /**
-     * Whether one that is there is changed; else it is a 409.
-     */
-    overwrite?: boolean;
 }
 
 /**
  *
  */
 export class EntitiesApi extends runtime.BaseAPI {
+
+    /**
+     * Creates request options for changeConnection without sending the request
+     */
+    async changeConnectionRequestOpts(requestParameters: ChangeConnectionRequest): Promise<runtime.RequestOpts> {
+        if (requestParameters['connId'] == null) {
+            throw new runtime.RequiredError(
+                'connId',
+                'Required parameter "connId" was null or undefined when calling changeConnection().'
+            );
+        }
+
+        const queryParameters: any = {};
+
+        const headerParameters: runtime.HTTPHeaders = {};
+
+        if (this.configuration && this.configuration.accessToken) {
+            const token = this.configuration.accessToken;
+            const tokenString = await token("bearer", []);
+
+            if (tokenString) {
+                headerParameters["Authorization"] = `Bearer ${tokenString}`;
+            }
+        }
+        if (this.configuration && (this.configuration.username !== undefined || this.configuration.password !== undefined)) {
+            headerParameters["Authorization"] = "Basic " + btoa(this.configuration.username + ":" + this.configuration.password);
+        }
+        const consumes: runtime.Consume[] = [
+            { contentType: 'multipart/form-data' },
+        ];
+        // @ts-ignore: canConsumeForm may be unused
+        const canConsumeForm = runtime.canConsumeForm(consumes);
+
+        let formParams: { append(param: string, value: any): any };
+        // Operations take multipart forms, with files or without.
+        let useForm = canConsumeForm;
+        if (useForm) {
+            formParams = new FormData();
+        } else {
+            formParams = new URLSearchParams();
+        }
+
+        if (requestParameters['connType'] != null) {
+            formParams.append('conn_type', requestParameters['connType'] as any);
+        }
+
+        if (requestParameters['host'] != null) {
+            formParams.append('host', requestParameters['host'] as any);
+        }
+
+        if (requestParameters['login'] != null) {
+            formParams.append('login', requestParameters['login'] as any);
+        }
+
+        if (requestParameters['password'] != null) {
+            formParams.append('password', requestParameters['password'] as any);
+        }
+
+        if (requestParameters['schema'] != null) {
+            formParams.append('schema', requestParameters['schema'] as any);
+        }
+
+        if (requestParameters['port'] != null) {
+            formParams.append('port', requestParameters['port'] as any);
+        }
+
+        if (requestParameters['extra'] != null) {
+            formParams.append('extra', requestParameters['extra'] as any);
+        }
+
+        if (requestParameters['description'] != null) {
+            formParams.append('description', requestParameters['description'] as any);
+        }
+
+
+        let urlPath = `/connections/{conn_id}`;
+        urlPath = urlPath.replace('{conn_id}', encodeURIComponent(String(requestParameters['connId'])));
+
+        return {
+            path: urlPath,
+            method: 'PATCH',
+            headers: headerParameters,
+            query: queryParameters,
+            body: formParams,
+        };
+    }
+
+    /**
+     * Changes the parts that are given of a Connection that is there, and leaves the others; a text that is empty takes its part away.
+     * Change a Connection
+     */
+    async changeConnectionRaw(requestParameters: ChangeConnectionRequest, initOverrides?: RequestInit | runtime.InitOverrideFunction): Promise<runtime.ApiResponse<EntitySetAnswer>> {
+        const requestOptions = await this.changeConnectionRequestOpts(requestParameters);
+        const response = await this.request(requestOptions, initOverrides);
+
+        return new runtime.JSONApiResponse(response, (jsonValue) => EntitySetAnswerFromJSON(jsonValue));
+    }
+
+    /**
+     * Changes the parts that are given of a Connection that is there, and leaves the others; a text that is empty takes its part away.
+     * Change a Connection
+     */
+    async changeConnection(requestParameters: ChangeConnectionRequest, initOverrides?: RequestInit | runtime.InitOverrideFunction): Promise<EntitySetAnswer> {
+        const response = await this.changeConnectionRaw(requestParameters, initOverrides);
+        return await response.value();
+    }
+
+    /**
+     * Creates request options for changePool without sending the request
+     */
+    async changePoolRequestOpts(requestParameters: ChangePoolRequest): Promise<runtime.RequestOpts> {
+        if (requestParameters['name'] == null) {
+            throw new runtime.RequiredError(
+                'name',
+                'Required parameter "name" was null or undefined when calling changePool().'
+            );
+        }
+
+        const queryParameters: any = {};
+
+        const headerParameters: runtime.HTTPHeaders = {};
+
+        if (this.configuration && this.configuration.accessToken) {
+            const token = this.configuration.accessToken;
+            const tokenString = await token("bearer", []);
+
+            if (tokenString) {
+                headerParameters["Authorization"] = `Bearer ${tokenString}`;
+            }
+        }
+        if (this.configuration && (this.configuration.username !== undefined || this.configuration.password !== undefined)) {
+            headerParameters["Authorization"] = "Basic " + btoa(this.configuration.username + ":" + this.configuration.password);
+        }
+        const consumes: runtime.Consume[] = [
+            { contentType: 'multipart/form-data' },
+        ];
+        // @ts-ignore: canConsumeForm may be unused
+        const canConsumeForm = runtime.canConsumeForm(consumes);
+
+        let formParams: { append(param: string, value: any): any };
+        // Operations take multipart forms, with files or without.
+        let useForm = canConsumeForm;
+        if (useForm) {
+            formParams = new FormData();
+        } else {
+            formParams = new URLSearchParams();
+        }
+
+        if (requestParameters['slots'] != null) {
+            formParams.append('slots', requestParameters['slots'] as any);
+        }
+
+        if (requestParameters['description'] != null) {
+            formParams.append('description', requestParameters['description'] as any);
+        }
+
+        if (requestParameters['includeDeferred'] != null) {
+            formParams.append('include_deferred', requestParameters['includeDeferred'] as any);
+        }
+
+
+        let urlPath = `/pools/{name}`;
+        urlPath = urlPath.replace('{name}', encodeURIComponent(String(requestParameters['name'])));
+
+        return {
+            path: urlPath,
+            method: 'PATCH',
+            headers: headerParameters,
+            query: queryParameters,
+            body: formParams,
+        };
+    }
+
+    /**
+     * Changes the parts that are given of a Pool that is there, and leaves the others; a text that is empty takes its part away.
+     * Change a Pool
+     */
+    async changePoolRaw(requestParameters: ChangePoolRequest, initOverrides?: RequestInit | runtime.InitOverrideFunction): Promise<runtime.ApiResponse<EntitySetAnswer>> {
+        const requestOptions = await this.changePoolRequestOpts(requestParameters);
+        const response = await this.request(requestOptions, initOverrides);
+
+        return new runtime.JSONApiResponse(response, (jsonValue) => EntitySetAnswerFromJSON(jsonValue));
+    }
+
+    /**
+     * Changes the parts that are given of a Pool that is there, and leaves the others; a text that is empty takes its part away.
+     * Change a Pool
+     */
+    async changePool(requestParameters: ChangePoolRequest, initOverrides?: RequestInit | runtime.InitOverrideFunction): Promise<EntitySetAnswer> {
+        const response = await this.changePoolRaw(requestParameters, initOverrides);
+        return await response.value();
+    }
+
+    /**
+     * Creates request options for changeVariable without sending the request
+     */
+    async changeVariableRequestOpts(requestParameters: ChangeVariableRequest): Promise<runtime.RequestOpts> {
+        if (requestParameters['key'] == null) {
+            throw new runtime.RequiredError(
+                'key',
+                'Required parameter "key" was null or undefined when calling changeVariable().'
+            );
+        }
+
+        const queryParameters: any = {};
+
+        const headerParameters: runtime.HTTPHeaders = {};
+
+        if (this.configuration && this.configuration.accessToken) {
+            const token = this.configuration.accessToken;
+            const tokenString = await token("bearer", []);
+
+            if (tokenString) {
+                headerParameters["Authorization"] = `Bearer ${tokenString}`;
+            }
+        }
+        if (this.configuration && (this.configuration.username !== undefined || this.configuration.password !== undefined)) {
+            headerParameters["Authorization"] = "Basic " + btoa(this.configuration.username + ":" + this.configuration.password);
+        }
+        const consumes: runtime.Consume[] = [
+            { contentType: 'multipart/form-data' },
+        ];
+        // @ts-ignore: canConsumeForm may be unused
+        const canConsumeForm = runtime.canConsumeForm(consumes);
+
+        let formParams: { append(param: string, value: any): any };
+        // Operations take multipart forms, with files or without.
+        let useForm = canConsumeForm;
+        if (useForm) {
+            formParams = new FormData();
+        } else {
+            formParams = new URLSearchParams();
+        }
+
+        if (requestParameters['value'] != null) {
+            formParams.append('value', requestParameters['value'] as any);
+        }
+
+        if (requestParameters['description'] != null) {
+            formParams.append('description', requestParameters['description'] as any);
+        }
+
+
+        let urlPath = `/variables/{key}`;
+        urlPath = urlPath.replace('{key}', encodeURIComponent(String(requestParameters['key'])));
+
+        return {
+            path: urlPath,
+            method: 'PATCH',
+            headers: headerParameters,
+            query: queryParameters,
+            body: formParams,
+        };
+    }
+
+    /**
+     * Changes the parts that are given of a Variable that is there, and leaves the others; a text that is empty takes its part away.
+     * Change a Variable
+     */
+    async changeVariableRaw(requestParameters: ChangeVariableRequest, initOverrides?: RequestInit | runtime.InitOverrideFunction): Promise<runtime.ApiResponse<EntitySetAnswer>> {
+        const requestOptions = await this.changeVariableRequestOpts(requestParameters);
+        const response = await this.request(requestOptions, initOverrides);
+
+        return new runtime.JSONApiResponse(response, (jsonValue) => EntitySetAnswerFromJSON(jsonValue));
+    }
+
+    /**
+     * Changes the parts that are given of a Variable that is there, and leaves the others; a text that is empty takes its part away.
+     * Change a Variable
+     */
+    async changeVariable(requestParameters: ChangeVariableRequest, initOverrides?: RequestInit | runtime.InitOverrideFunction): Promise<EntitySetAnswer> {
+        const response = await this.changeVariableRaw(requestParameters, initOverrides);
+        return await response.value();
+    }
+
+    /**
+     * Creates request options for createConnection without sending the request
+     */
+    async createConnectionRequestOpts(requestParameters: CreateConnectionRequest): Promise<runtime.RequestOpts> {
+        if (requestParameters['connId'] == null) {
+            throw new runtime.RequiredError(
+                'connId',
+                'Required parameter "connId" was null or undefined when calling createConnection().'
+            );
+        }
+
+        const queryParameters: any = {};
+
+        const headerParameters: runtime.HTTPHeaders = {};
+
+        if (this.configuration && this.configuration.accessToken) {
+            const token = this.configuration.accessToken;
+            const tokenString = await token("bearer", []);
+
+            if (tokenString) {
+                headerParameters["Authorization"] = `Bearer ${tokenString}`;
+            }
+        }
+        if (this.configuration && (this.configuration.username !== undefined || this.configuration.password !== undefined)) {
+            headerParameters["Authorization"] = "Basic " + btoa(this.configuration.username + ":" + this.configuration.password);
+        }
+        const consumes: runtime.Consume[] = [
+            { contentType: 'multipart/form-data' },
+        ];
+        // @ts-ignore: canConsumeForm may be unused
+        const canConsumeForm = runtime.canConsumeForm(consumes);
+
+        let formParams: { append(param: string, value: any): any };
+        // Operations take multipart forms, with files or without.
+        let useForm = canConsumeForm;
+        if (useForm) {
+            formParams = new FormData();
+        } else {
+            formParams = new URLSearchParams();
+        }
+
+        if (requestParameters['uri'] != null) {
+            formParams.append('uri', requestParameters['uri'] as any);
+        }
+
+        if (requestParameters['connType'] != null) {
+            formParams.append('conn_type', requestParameters['connType'] as any);
+        }
+
+        if (requestParameters['host'] != null) {
+            formParams.append('host', requestParameters['host'] as any);
+        }
+
+        if (requestParameters['login'] != null) {
+            formParams.append('login', requestParameters['login'] as any);
+        }
+
+        if (requestParameters['password'] != null) {
+            formParams.append('password', requestParameters['password'] as any);
+        }
+
+        if (requestParameters['schema'] != null) {
+            formParams.append('schema', requestParameters['schema'] as any);
+        }
+
+        if (requestParameters['port'] != null) {
+            formParams.append('port', requestParameters['port'] as any);
+        }
+
+        if (requestParameters['extra'] != null) {
+            formParams.append('extra', requestParameters['extra'] as any);
+        }
+
+        if (requestParameters['description'] != null) {
+            formParams.append('description', requestParameters['description'] as any);
+        }
+
+
+        let urlPath = `/connections/{conn_id}`;
+        urlPath = urlPath.replace('{conn_id}', encodeURIComponent(String(requestParameters['connId'])));
+
+        return {
+            path: urlPath,
+            method: 'POST',
+            headers: headerParameters,
+            query: queryParameters,
+            body: formParams,
+        };
+    }
+
+    /**
+     * Creates a Connection; one that is there already is a 409 and stays as it is.
+     * Create a Connection
+     */
+    async createConnectionRaw(requestParameters: CreateConnectionRequest, initOverrides?: RequestInit | runtime.InitOverrideFunction): Promise<runtime.ApiResponse<EntitySetAnswer>> {
+        const requestOptions = await this.createConnectionRequestOpts(requestParameters);
+        const response = await this.request(requestOptions, initOverrides);
+
+        return new runtime.JSONApiResponse(response, (jsonValue) => EntitySetAnswerFromJSON(jsonValue));
+    }
+
+    /**
+     * Creates a Connection; one that is there already is a 409 and stays as it is.
+     * Create a Connection
+     */
+    async createConnection(requestParameters: CreateConnectionRequest, initOverrides?: RequestInit | runtime.InitOverrideFunction): Promise<EntitySetAnswer> {
+        const response = await this.createConnectionRaw(requestParameters, initOverrides);
+        return await response.value();
+    }
+
+    /**
+     * Creates request options for createPool without sending the request
+     */
+    async createPoolRequestOpts(requestParameters: CreatePoolRequest): Promise<runtime.RequestOpts> {
+        if (requestParameters['name'] == null) {
+            throw new runtime.RequiredError(
+                'name',
+                'Required parameter "name" was null or undefined when calling createPool().'
+            );
+        }
+
+        if (requestParameters['slots'] == null) {
+            throw new runtime.RequiredError(
+                'slots',
+                'Required parameter "slots" was null or undefined when calling createPool().'
+            );
+        }
+
+        const queryParameters: any = {};
+
+        const headerParameters: runtime.HTTPHeaders = {};
+
+        if (this.configuration && this.configuration.accessToken) {
+            const token = this.configuration.accessToken;
+            const tokenString = await token("bearer", []);
+
+            if (tokenString) {
+                headerParameters["Authorization"] = `Bearer ${tokenString}`;
+            }
+        }
+        if (this.configuration && (this.configuration.username !== undefined || this.configuration.password !== undefined)) {
+            headerParameters["Authorization"] = "Basic " + btoa(this.configuration.username + ":" + this.configuration.password);
+        }
+        const consumes: runtime.Consume[] = [
+            { contentType: 'multipart/form-data' },
+        ];
+        // @ts-ignore: canConsumeForm may be unused
+        const canConsumeForm = runtime.canConsumeForm(consumes);
+
+        let formParams: { append(param: string, value: any): any };
+        // Operations take multipart forms, with files or without.
+        let useForm = canConsumeForm;
+        if (useForm) {
+            formParams = new FormData();
+        } else {
+            formParams = new URLSearchParams();
+        }
+
+        if (requestParameters['slots'] != null) {
+            formParams.append('slots', requestParameters['slots'] as any);
+        }
+
+        if (requestParameters['description'] != null) {
+            formParams.append('description', requestParameters['description'] as any);
+        }
+
+        if (requestParameters['includeDeferred'] != null) {
+            formParams.append('include_deferred', requestParameters['includeDeferred'] as any);
+        }
+
+
+        let urlPath = `/pools/{name}`;
+        urlPath = urlPath.replace('{name}', encodeURIComponent(String(requestParameters['name'])));
+
+        return {
+            path: urlPath,
+            method: 'POST',
+            headers: headerParameters,
+            query: queryParameters,
+            body: formParams,
+        };
+    }
+
+    /**
+     * Creates a Pool; one that is there already is a 409 and stays as it is.
+     * Create a Pool
+     */
+    async createPoolRaw(requestParameters: CreatePoolRequest, initOverrides?: RequestInit | runtime.InitOverrideFunction): Promise<runtime.ApiResponse<EntitySetAnswer>> {
+        const requestOptions = await this.createPoolRequestOpts(requestParameters);
+        const response = await this.request(requestOptions, initOverrides);
+
+        return new runtime.JSONApiResponse(response, (jsonValue) => EntitySetAnswerFromJSON(jsonValue));
+    }
+
+    /**
+     * Creates a Pool; one that is there already is a 409 and stays as it is.
+     * Create a Pool
+     */
+    async createPool(requestParameters: CreatePoolRequest, initOverrides?: RequestInit | runtime.InitOverrideFunction): Promise<EntitySetAnswer> {
+        const response = await this.createPoolRaw(requestParameters, initOverrides);
+        return await response.value();
+    }
+
+    /**
+     * Creates request options for createVariable without sending the request
+     */
+    async createVariableRequestOpts(requestParameters: CreateVariableRequest): Promise<runtime.RequestOpts> {
+        if (requestParameters['key'] == null) {
+            throw new runtime.RequiredError(
+                'key',
+                'Required parameter "key" was null or undefined when calling createVariable().'
+            );
+        }
+
+        if (requestParameters['value'] == null) {
+            throw new runtime.RequiredError(
+                'value',
+                'Required parameter "value" was null or undefined when calling createVariable().'
+            );
+        }
+
+        const queryParameters: any = {};
+
+        const headerParameters: runtime.HTTPHeaders = {};
+
+        if (this.configuration && this.configuration.accessToken) {
+            const token = this.configuration.accessToken;
+            const tokenString = await token("bearer", []);
+
+            if (tokenString) {
+                headerParameters["Authorization"] = `Bearer ${tokenString}`;
+            }
+        }
+        if (this.configuration && (this.configuration.username !== undefined || this.configuration.password !== undefined)) {
+            headerParameters["Authorization"] = "Basic " + btoa(this.configuration.username + ":" + this.configuration.password);
+        }
+        const consumes: runtime.Consume[] = [
+            { contentType: 'multipart/form-data' },
+        ];
+        // @ts-ignore: canConsumeForm may be unused
+        const canConsumeForm = runtime.canConsumeForm(consumes);
+
+        let formParams: { append(param: string, value: any): any };
+        // Operations take multipart forms, with files or without.
+        let useForm = canConsumeForm;
+        if (useForm) {
+            formParams = new FormData();
+        } else {
+            formParams = new URLSearchParams();
+        }
+
+        if (requestParameters['value'] != null) {
+            formParams.append('value', requestParameters['value'] as any);
+        }
+
+        if (requestParameters['description'] != null) {
+            formParams.append('description', requestParameters['description'] as any);
+        }
+
+
+        let urlPath = `/variables/{key}`;
+        urlPath = urlPath.replace('{key}', encodeURIComponent(String(requestParameters['key'])));
+
+        return {
+            path: urlPath,
+            method: 'POST',
+            headers: headerParameters,
+            query: queryParameters,
+            body: formParams,
+        };
+    }
+
+    /**
+     * Creates a Variable; one that is there already is a 409 and stays as it is.
+     * Create a Variable
+     */
+    async createVariableRaw(requestParameters: CreateVariableRequest, initOverrides?: RequestInit | runtime.InitOverrideFunction): Promise<runtime.ApiResponse<EntitySetAnswer>> {
+        const requestOptions = await this.createVariableRequestOpts(requestParameters);
+        const response = await this.request(requestOptions, initOverrides);
+
+        return new runtime.JSONApiResponse(response, (jsonValue) => EntitySetAnswerFromJSON(jsonValue));
+    }
+
+    /**
+     * Creates a Variable; one that is there already is a 409 and stays as it is.
+     * Create a Variable
+     */
+    async createVariable(requestParameters: CreateVariableRequest, initOverrides?: RequestInit | runtime.InitOverrideFunction): Promise<EntitySetAnswer> {
+        const response = await this.createVariableRaw(requestParameters, initOverrides);
+        return await response.value();
+    }
 
     /**
      * Creates request options for deleteConnection without sending the request
@@ -929,10 +1637,6 @@ export class EntitiesApi extends runtime.BaseAPI {
             formParams.append('description', requestParameters['description'] as any);
         }
 
-        if (requestParameters['overwrite'] != null) {
-            formParams.append('overwrite', requestParameters['overwrite'] as any);
-        }
-
 
         let urlPath = `/connections/{conn_id}`;
         urlPath = urlPath.replace('{conn_id}', encodeURIComponent(String(requestParameters['connId'])));
@@ -1113,10 +1817,6 @@ export class EntitiesApi extends runtime.BaseAPI {
 
         if (requestParameters['description'] != null) {
             formParams.append('description', requestParameters['description'] as any);
-        }
-
-        if (requestParameters['overwrite'] != null) {
-            formParams.append('overwrite', requestParameters['overwrite'] as any);
         }
 
 
