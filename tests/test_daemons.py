@@ -134,6 +134,15 @@ def test_arguments_are_passed_as_they_are(daemons: Daemons, tmp_path: Path) -> N
     eventually(tmp_path / "services" / "one.log", repr(hostile))
 
 
+def test_a_pid_file_of_a_running_program_is_left_alone(daemons: Daemons, tmp_path: Path) -> None:
+    theirs = tmp_path / "theirs.pid"
+    theirs.write_text(f"{os.getpid()}\n")
+    with pytest.raises(Conflict, match="theirs"):
+        daemons.start(new(pid_file=theirs))
+    assert theirs.read_text() == f"{os.getpid()}\n"
+    assert daemons.find("one") is None
+
+
 def test_outputs_and_pid_go_where_they_are_sent(daemons: Daemons, tmp_path: Path) -> None:
     both = "import sys, time; print('out', flush=True); print('err', file=sys.stderr, flush=True); time.sleep(300)"
     where = {name: tmp_path / name for name in ("stdout", "stderr", "pid_file")}

@@ -76,6 +76,8 @@ class Daemons:
         with self._changing(new.name):
             if _running(self._read(new.name)) is not None:
                 raise Conflict(f"The service {new.name!r} is running already.")
+            if new.pid_file is not None and _alive(new.pid_file):
+                raise Conflict(f"{new.pid_file.name!r} names a process that is running.")
             log = self._home / f"{new.name}.log"
             about = {
                 "user": new.user,
@@ -96,17 +98,21 @@ class Daemons:
                 *new.command,
             ]
             kept = {name: value for name, value in os.environ.items() if name not in _NOT_FOR_OTHERS}
-            done = subprocess.run(  # noqa: S603
-                command,
-                env={**kept, **new.environment},
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                timeout=START_SECONDS,
-                check=False,
-            )
+            try:
+                status = subprocess.run(  # noqa: S603
+                    command,
+                    env={**kept, **new.environment},
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    timeout=START_SECONDS,
+                    check=False,
+                ).returncode
+            except subprocess.TimeoutExpired:
+                late = f"The service {new.name!r} is not there after {START_SECONDS:.0f} seconds."
+                raise Unavailable(late, headers={"Retry-After": "30"}) from None
             found = _running(self._read(new.name))
-            if done.returncode or found is None or _ended_soon(found):
+            if status or found is None or _ended_soon(found):
                 raise Conflict(f"The service {new.name!r} ended as soon as it was started; its log says why.")
             if new.pid_file is not None:
                 new.pid_file.write_text(f"{found.pid}\n")
@@ -173,6 +179,13 @@ def _running(record: Mapping[str, Any]) -> psutil.Process | None:
         if same and process.status() != psutil.STATUS_ZOMBIE:
             return process
     return None
+
+
+def _alive(pid_file: Path) -> bool:
+    """Whether what a pid file names is running: it may be another program's."""
+    with contextlib.suppress(OSError, ValueError, psutil.NoSuchProcess):
+        return psutil.Process(int(pid_file.read_text())).status() != psutil.STATUS_ZOMBIE
+    return False
 
 
 def _children(process: psutil.Process) -> list[psutil.Process]:

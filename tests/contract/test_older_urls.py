@@ -18,7 +18,8 @@ import pytest
 
 from contract import dag_files
 from contract.conftest import TOKEN
-from contract.server import PREFIX, Server
+from contract.server import CHECKOUT, PREFIX, Server
+from xtended.legacy.functions import FUNCTIONS
 
 PATHS = ("/rest_api/api", "/admin/rest_api/api")
 HEADER = "rest_api_plugin_http_token"
@@ -247,3 +248,20 @@ def test_shell_metacharacters_are_no_more_than_text(holder: httpx.Client) -> Non
         answer = holder.get("/rest_api/api", params={"api": "refresh_dag", "dag_id": text})
         assert answer.status_code == 404, answer.text
         assert answer.json()["arguments"] == {"dag_id": text}
+
+
+@pytest.mark.parametrize("function", sorted(FUNCTIONS))
+def test_no_argument_of_any_function_reaches_a_shell(server: Server, function: str) -> None:
+    text = "x; touch pwned; $(touch pwned) `touch pwned` | touch pwned & ' \" {{ 7*7 }}"
+    login = ("admin", server.passwords["admin"])
+    with httpx.Client(base_url=server.url, auth=login, timeout=60) as http:
+        for argument in FUNCTIONS[function].arguments().keys() - {"dag_file"}:
+            for answer in (
+                http.get("/rest_api/api", params={"api": function, argument: text}),
+                http.post("/admin/rest_api/api", params={"api": function}, data={argument: text}),
+            ):
+                assert answer.status_code < 500, answer.text
+                assert answer.json()["status"] in ("OK", "ERROR", "success", "error")
+                assert "49" not in answer.json().get("output", "")
+    assert not list(server.home.rglob("pwned*"))
+    assert not list(CHECKOUT.glob("pwned*"))

@@ -35,9 +35,9 @@ def call_older_function(
     exchange = Exchange(Asked(api, query, {**(body or {}), **files}))
     try:
         meant = translate(exchange.asked)
+        reply = call.services.relay(meant.route.operation, meant.arguments, call.user)
     except BadRequest as problem:
         raise OlderFailure(problem.status, exchange.failed(problem.status, problem.body())) from None
-    reply = call.services.relay(meant.route.operation, meant.arguments, call.user)
     if reply.status != 200:
         raise OlderFailure(reply.status, exchange.failed(reply.status, reply.body))
     return exchange.succeeded(meant, reply.body)

@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from xtended.airflow_host.base import User
 from xtended.api import METHODS, Upload
+from xtended.problems import BadRequest
 from xtended.relaying import Reply
 
 
@@ -51,7 +52,9 @@ class SpecRelay:
     def _request(self, operation_id: str, arguments: Mapping[str, Any]) -> Request:
         place = self._places[operation_id]
         path = place.path
-        for name in place.in_path:
+        for name in sorted(place.in_path):
+            if name not in arguments:
+                raise BadRequest(f"{name!r} is missing.")
             path = path.replace("{" + name + "}", quote(str(arguments[name]), safe=""))
         query = {name: value for name, value in arguments.items() if name in place.in_query}
         rest = {
