@@ -26,6 +26,20 @@ def test_one_that_ends_keeps_its_result(tmp_path: Path) -> None:
     assert (shown["state"], shown["result"]) == ("succeeded", {"status": "success"})
 
 
+def test_they_are_listed_by_state(tmp_path: Path) -> None:
+    operations = Operations(tmp_path)
+    assert operations.list() == []
+    first, second = operations.begin("s3_sync", "ada"), operations.begin("mongo_sync", "ada")
+    with first.ending():
+        first.succeed({"status": "success"})
+    assert {each["id"] for each in operations.list()} == {first.id, second.id}
+    assert operations.list("succeeded") == [operations.show(first.id)]
+    assert operations.list("running") == [operations.show(second.id)]
+    assert operations.list("failed") == []
+    with second.ending():
+        second.succeed({"status": "success"})
+
+
 def test_one_that_fails_keeps_its_problem(tmp_path: Path) -> None:
     operations = Operations(tmp_path)
     running = operations.begin("s3_sync", "ada")

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Collection
 from fnmatch import fnmatchcase
 
-from xtended.access import require_dags
+from xtended.access import Rule, require_dags
 from xtended.airflow_host.base import AuditEntry, KnownDag
 from xtended.api import Call
 from xtended.changes import Change, audit_event, carry_out
+from xtended.dagstore.names import check_path
 from xtended.outcomes import Outcome
 from xtended.problems import Conflict, FileDefinesOtherDags, FolderNotOurs, NotFound
 from xtended.services import Services
 
 DELETE = "delete_dag"
+# What it takes to take away what a request does not name file by file.
+PURGE_RULE = Rule("all", "DELETE")
 
 
 def delete(
@@ -91,6 +94,16 @@ def purge(call: Call, *, message: str, dry_run: bool) -> Outcome:
         "purge_dags", deletes=purgeable(call.services), message=message, force=True, dry_run=dry_run
     )
     return carry_out(call, change)
+
+
+def missing(call: Call, folder: str | None, *, but: Collection[str]) -> frozenset[str]:
+    """The files below `folder` that a purge would take and `but` lacks; takes the right to a purge.
+
+    Raises Forbidden, BadName.
+    """
+    require_dags(call.services.host.identity, PURGE_RULE, call.user, ())
+    above = "" if folder is None else f"{check_path(folder.removesuffix('/'))}/"
+    return frozenset(path for path in purgeable(call.services, but=but) if path.startswith(above))
 
 
 def purgeable(services: Services, *, but: Collection[str] = ()) -> frozenset[str]:

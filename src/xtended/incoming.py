@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
 from collections.abc import Collection
-from typing import Any
+from typing import Any, BinaryIO
 
 from xtended.api import Upload
 from xtended.dagstore.archives import check_archive
 from xtended.dagstore.names import check_path, join_folder
+from xtended.problems import BadArchive
 from xtended.services import Services
 from xtended.sources.base import Source
 from xtended.sources.upload import UploadSource
@@ -36,6 +39,19 @@ def from_upload(
     """A file of the request, to be put below `folder`. Raises UnsupportedType beside what `gather` raises."""
     path = join_folder(folder, check_path(upload.filename, suffixes=suffixes))
     return gather(services, UploadSource({path: upload.stream}, max_bytes=services.max_file_bytes))
+
+
+def from_archive(services: Services, upload: Upload, folder: str | None) -> dict[str, bytes]:
+    """The members of a zip of the request, to be put below `folder`. Raises as `from_upload` does."""
+    (packed,) = from_upload(services, upload, None, (".zip",)).values()
+    members: dict[str, BinaryIO] = {}
+    with zipfile.ZipFile(io.BytesIO(packed)) as archive:
+        for info in archive.infolist():
+            if not info.is_dir():
+                members[join_folder(folder, info.filename)] = io.BytesIO(archive.read(info))
+    if not members:
+        raise BadArchive("The zip has folders alone, no files.")
+    return gather(services, UploadSource(members, max_bytes=services.max_file_bytes))
 
 
 def from_code(services: Services, filename: str, code: str, suffixes: Collection[str]) -> dict[str, bytes]:

@@ -8,7 +8,7 @@ import os
 import re
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -62,6 +62,16 @@ class Operations:
                 _write(path, state)
         return state
 
+    def list(self, state: str | None = None) -> Sequence[dict[str, Any]]:
+        """Those in `state`, or all, newest first."""
+        found = []
+        for identity in self._known():
+            # One that is swept meanwhile is no more.
+            with suppress(NotFound):
+                found.append(self.show(identity))
+        wanted = [each for each in found if state in (None, each["state"])]
+        return sorted(wanted, key=lambda each: (each["started"], each["id"]), reverse=True)
+
     def cancel(self, identity: str) -> dict[str, Any]:
         """Ask it to end with nothing changed; too late where it is changing files. Raises NotFound."""
         path = self._path(identity)
@@ -79,7 +89,7 @@ class Operations:
                     for each in (path, path.with_suffix(".cancel"), path.with_suffix(".lock")):
                         each.unlink(missing_ok=True)
 
-    def _known(self) -> list[str]:
+    def _known(self) -> Sequence[str]:
         return [path.stem for path in self._home.glob("*.json") if _ID.fullmatch(path.stem)]
 
     def _path(self, identity: str) -> Path:

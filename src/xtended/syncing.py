@@ -7,14 +7,14 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
-from xtended.access import Rule, require_dags
+from xtended.access import require_dags
 from xtended.airflow_host.base import ImportProblem
 from xtended.api import Call
 from xtended.changes import Change, carry_out
 from xtended.collecting import Collection as Collected
 from xtended.collecting import Selection, collect
 from xtended.dagstore.changes import ChangeSet
-from xtended.deletion import purgeable
+from xtended.deletion import PURGE_RULE, purgeable
 from xtended.outcomes import Outcome
 from xtended.problems import DagInvalid, EntriesInvalid, ParseTimeout, SourceEmpty
 from xtended.sources.base import Source
@@ -23,8 +23,6 @@ from xtended.synced import Remembered
 OpenSource = Callable[[], AbstractContextManager[Source]]
 
 _NAMED_FAILURES = 3
-# A purge takes this right, and a sync takes away what its source lacks.
-_PURGE = Rule("all", "DELETE")
 
 
 @dataclass(frozen=True)
@@ -72,7 +70,7 @@ def sync(call: Call, wanted: Sync, open_source: OpenSource) -> Synced:
     services = call.services
     services.store().check_writable()
     if not wanted.skip_purge:
-        require_dags(services.host.identity, _PURGE, call.user, ())
+        require_dags(services.host.identity, PURGE_RULE, call.user, ())
     remembered = Remembered.load(services.synced_file())
     with open_source() as source:
         collected = collect(

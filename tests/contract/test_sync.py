@@ -496,9 +496,13 @@ def test_a_background_sync_can_be_cancelled(
     with unchanged(server):
         begun = s3_sync(background="y", s3_endpoint_url=file_server.url)
         identity = begun.json()["operation"]["id"]
+        listed = success(server.admin.get("/operations", params={"state": "running"}))["operations"]
+        assert [each["id"] for each in listed] == [identity]
         success(server.admin.delete(f"/operations/{identity}"))
         ended = ended_operation(server, begun)
     assert ended["state"] == "cancelled"
+    assert success(server.admin.get("/operations", params={"state": "running"}))["operations"] == []
+    assert success(server.admin.get("/operations"))["operations"][0] == ended
 
 
 def test_an_object_of_five_gigabytes_is_refused_unread(

@@ -82,6 +82,7 @@ __all__ = [
     "OlderAnswer",
     "Operation",
     "OperationCounts",
+    "OperationList",
     "OperationResult",
     "ParsedFileReport",
     "PauseResult",
@@ -132,120 +133,253 @@ __all__ = [
     "WorkflowsAnswer",
 ]
 
-# import apis into sdk package
-from airflow_xtended_client.api.deployment_api import DeploymentApi as DeploymentApi
-from airflow_xtended_client.api.entities_api import EntitiesApi as EntitiesApi
-from airflow_xtended_client.api.history_api import HistoryApi as HistoryApi
-from airflow_xtended_client.api.older_urls_api import OlderUrlsApi as OlderUrlsApi
-from airflow_xtended_client.api.operations_api import OperationsApi as OperationsApi
-from airflow_xtended_client.api.refresh_api import RefreshApi as RefreshApi
-from airflow_xtended_client.api.runs_api import RunsApi as RunsApi
-from airflow_xtended_client.api.security_api import SecurityApi as SecurityApi
-from airflow_xtended_client.api.services_api import ServicesApi as ServicesApi
-from airflow_xtended_client.api.sync_api import SyncApi as SyncApi
-from airflow_xtended_client.api.system_api import SystemApi as SystemApi
-from airflow_xtended_client.api.tasks_api import TasksApi as TasksApi
-from airflow_xtended_client.api.workflows_api import WorkflowsApi as WorkflowsApi
+import typing as _typing
 
-# import ApiClient
-from airflow_xtended_client.api_response import ApiResponse as ApiResponse
-from airflow_xtended_client.api_client import ApiClient as ApiClient
-from airflow_xtended_client.configuration import Configuration as Configuration
-from airflow_xtended_client.exceptions import OpenApiException as OpenApiException
-from airflow_xtended_client.exceptions import ApiTypeError as ApiTypeError
-from airflow_xtended_client.exceptions import ApiValueError as ApiValueError
-from airflow_xtended_client.exceptions import ApiKeyError as ApiKeyError
-from airflow_xtended_client.exceptions import ApiAttributeError as ApiAttributeError
-from airflow_xtended_client.exceptions import ApiException as ApiException
+if _typing.TYPE_CHECKING:
+    # import apis into sdk package
+    from airflow_xtended_client.api.deployment_api import DeploymentApi as DeploymentApi
+    from airflow_xtended_client.api.entities_api import EntitiesApi as EntitiesApi
+    from airflow_xtended_client.api.history_api import HistoryApi as HistoryApi
+    from airflow_xtended_client.api.older_urls_api import OlderUrlsApi as OlderUrlsApi
+    from airflow_xtended_client.api.operations_api import OperationsApi as OperationsApi
+    from airflow_xtended_client.api.refresh_api import RefreshApi as RefreshApi
+    from airflow_xtended_client.api.runs_api import RunsApi as RunsApi
+    from airflow_xtended_client.api.security_api import SecurityApi as SecurityApi
+    from airflow_xtended_client.api.services_api import ServicesApi as ServicesApi
+    from airflow_xtended_client.api.sync_api import SyncApi as SyncApi
+    from airflow_xtended_client.api.system_api import SystemApi as SystemApi
+    from airflow_xtended_client.api.tasks_api import TasksApi as TasksApi
+    from airflow_xtended_client.api.workflows_api import WorkflowsApi as WorkflowsApi
 
-# import models into sdk package
-from airflow_xtended_client.models.backfill_result import BackfillResult as BackfillResult
-from airflow_xtended_client.models.backfill_run import BackfillRun as BackfillRun
-from airflow_xtended_client.models.backfill_state import BackfillState as BackfillState
-from airflow_xtended_client.models.bulk_action import BulkAction as BulkAction
-from airflow_xtended_client.models.bulk_filter import BulkFilter as BulkFilter
-from airflow_xtended_client.models.bulk_item import BulkItem as BulkItem
-from airflow_xtended_client.models.bulk_item_result import BulkItemResult as BulkItemResult
-from airflow_xtended_client.models.bulk_item_result_problem import BulkItemResultProblem as BulkItemResultProblem
-from airflow_xtended_client.models.bulk_request import BulkRequest as BulkRequest
-from airflow_xtended_client.models.bulk_result import BulkResult as BulkResult
-from airflow_xtended_client.models.change_result import ChangeResult as ChangeResult
-from airflow_xtended_client.models.changed_task import ChangedTask as ChangedTask
-from airflow_xtended_client.models.clear_result import ClearResult as ClearResult
-from airflow_xtended_client.models.cleared_task import ClearedTask as ClearedTask
-from airflow_xtended_client.models.connection import Connection as Connection
-from airflow_xtended_client.models.connection_answer import ConnectionAnswer as ConnectionAnswer
-from airflow_xtended_client.models.connections_answer import ConnectionsAnswer as ConnectionsAnswer
-from airflow_xtended_client.models.dag_import_error import DagImportError as DagImportError
-from airflow_xtended_client.models.dag_list import DagList as DagList
-from airflow_xtended_client.models.dag_state import DagState as DagState
-from airflow_xtended_client.models.diff_result import DiffResult as DiffResult
-from airflow_xtended_client.models.done_answer import DoneAnswer as DoneAnswer
-from airflow_xtended_client.models.entity_set_answer import EntitySetAnswer as EntitySetAnswer
-from airflow_xtended_client.models.failed_deps import FailedDeps as FailedDeps
-from airflow_xtended_client.models.file_list import FileList as FileList
-from airflow_xtended_client.models.file_result import FileResult as FileResult
-from airflow_xtended_client.models.files import Files as Files
-from airflow_xtended_client.models.health import Health as Health
-from airflow_xtended_client.models.instance_detail import InstanceDetail as InstanceDetail
-from airflow_xtended_client.models.instance_state import InstanceState as InstanceState
-from airflow_xtended_client.models.listed_dag import ListedDag as ListedDag
-from airflow_xtended_client.models.listed_task import ListedTask as ListedTask
-from airflow_xtended_client.models.listed_workflow import ListedWorkflow as ListedWorkflow
-from airflow_xtended_client.models.live_file import LiveFile as LiveFile
-from airflow_xtended_client.models.login import Login as Login
-from airflow_xtended_client.models.new_workflow import NewWorkflow as NewWorkflow
-from airflow_xtended_client.models.new_workflow_force import NewWorkflowForce as NewWorkflowForce
-from airflow_xtended_client.models.new_workflow_pause import NewWorkflowPause as NewWorkflowPause
-from airflow_xtended_client.models.new_workflow_unpause import NewWorkflowUnpause as NewWorkflowUnpause
-from airflow_xtended_client.models.older_answer import OlderAnswer as OlderAnswer
-from airflow_xtended_client.models.operation import Operation as Operation
-from airflow_xtended_client.models.operation_counts import OperationCounts as OperationCounts
-from airflow_xtended_client.models.operation_result import OperationResult as OperationResult
-from airflow_xtended_client.models.parsed_file_report import ParsedFileReport as ParsedFileReport
-from airflow_xtended_client.models.pause_result import PauseResult as PauseResult
-from airflow_xtended_client.models.pool import Pool as Pool
-from airflow_xtended_client.models.pool_answer import PoolAnswer as PoolAnswer
-from airflow_xtended_client.models.pools_answer import PoolsAnswer as PoolsAnswer
-from airflow_xtended_client.models.problem import Problem as Problem
-from airflow_xtended_client.models.queue_result import QueueResult as QueueResult
-from airflow_xtended_client.models.render_result import RenderResult as RenderResult
-from airflow_xtended_client.models.rendered_instance import RenderedInstance as RenderedInstance
-from airflow_xtended_client.models.restart_result import RestartResult as RestartResult
-from airflow_xtended_client.models.restart_result_message import RestartResultMessage as RestartResultMessage
-from airflow_xtended_client.models.revision import Revision as Revision
-from airflow_xtended_client.models.revision_list import RevisionList as RevisionList
-from airflow_xtended_client.models.revision_result import RevisionResult as RevisionResult
-from airflow_xtended_client.models.revocation import Revocation as Revocation
-from airflow_xtended_client.models.run_state import RunState as RunState
-from airflow_xtended_client.models.scan_result import ScanResult as ScanResult
-from airflow_xtended_client.models.selected_run import SelectedRun as SelectedRun
-from airflow_xtended_client.models.service import Service as Service
-from airflow_xtended_client.models.service_answer import ServiceAnswer as ServiceAnswer
-from airflow_xtended_client.models.services import Services as Services
-from airflow_xtended_client.models.sync_result import SyncResult as SyncResult
-from airflow_xtended_client.models.sync_source import SyncSource as SyncSource
-from airflow_xtended_client.models.sync_source_list import SyncSourceList as SyncSourceList
-from airflow_xtended_client.models.sync_source_result import SyncSourceResult as SyncSourceResult
-from airflow_xtended_client.models.sync_status import SyncStatus as SyncStatus
-from airflow_xtended_client.models.task_changes import TaskChanges as TaskChanges
-from airflow_xtended_client.models.task_detail import TaskDetail as TaskDetail
-from airflow_xtended_client.models.task_list import TaskList as TaskList
-from airflow_xtended_client.models.task_state import TaskState as TaskState
-from airflow_xtended_client.models.test_result import TestResult as TestResult
-from airflow_xtended_client.models.tokens import Tokens as Tokens
-from airflow_xtended_client.models.trigger_result import TriggerResult as TriggerResult
-from airflow_xtended_client.models.unmet_dependency import UnmetDependency as UnmetDependency
-from airflow_xtended_client.models.validation_result import ValidationResult as ValidationResult
-from airflow_xtended_client.models.variable import Variable as Variable
-from airflow_xtended_client.models.variable_answer import VariableAnswer as VariableAnswer
-from airflow_xtended_client.models.variable_export_answer import VariableExportAnswer as VariableExportAnswer
-from airflow_xtended_client.models.variable_import_answer import VariableImportAnswer as VariableImportAnswer
-from airflow_xtended_client.models.variables_answer import VariablesAnswer as VariablesAnswer
-from airflow_xtended_client.models.version import Version as Version
-from airflow_xtended_client.models.workflow_answer import WorkflowAnswer as WorkflowAnswer
-from airflow_xtended_client.models.workflow_dag import WorkflowDag as WorkflowDag
-from airflow_xtended_client.models.workflow_default_args import WorkflowDefaultArgs as WorkflowDefaultArgs
-from airflow_xtended_client.models.workflow_request import WorkflowRequest as WorkflowRequest
-from airflow_xtended_client.models.workflow_task import WorkflowTask as WorkflowTask
-from airflow_xtended_client.models.workflows_answer import WorkflowsAnswer as WorkflowsAnswer
+    # import ApiClient
+    from airflow_xtended_client.api_response import ApiResponse as ApiResponse
+    from airflow_xtended_client.api_client import ApiClient as ApiClient
+    from airflow_xtended_client.configuration import Configuration as Configuration
+    from airflow_xtended_client.exceptions import OpenApiException as OpenApiException
+    from airflow_xtended_client.exceptions import ApiTypeError as ApiTypeError
+    from airflow_xtended_client.exceptions import ApiValueError as ApiValueError
+    from airflow_xtended_client.exceptions import ApiKeyError as ApiKeyError
+    from airflow_xtended_client.exceptions import ApiAttributeError as ApiAttributeError
+    from airflow_xtended_client.exceptions import ApiException as ApiException
+
+    # import models into sdk package
+    from airflow_xtended_client.models.backfill_result import BackfillResult as BackfillResult
+    from airflow_xtended_client.models.backfill_run import BackfillRun as BackfillRun
+    from airflow_xtended_client.models.backfill_state import BackfillState as BackfillState
+    from airflow_xtended_client.models.bulk_action import BulkAction as BulkAction
+    from airflow_xtended_client.models.bulk_filter import BulkFilter as BulkFilter
+    from airflow_xtended_client.models.bulk_item import BulkItem as BulkItem
+    from airflow_xtended_client.models.bulk_item_result import BulkItemResult as BulkItemResult
+    from airflow_xtended_client.models.bulk_item_result_problem import BulkItemResultProblem as BulkItemResultProblem
+    from airflow_xtended_client.models.bulk_request import BulkRequest as BulkRequest
+    from airflow_xtended_client.models.bulk_result import BulkResult as BulkResult
+    from airflow_xtended_client.models.change_result import ChangeResult as ChangeResult
+    from airflow_xtended_client.models.changed_task import ChangedTask as ChangedTask
+    from airflow_xtended_client.models.clear_result import ClearResult as ClearResult
+    from airflow_xtended_client.models.cleared_task import ClearedTask as ClearedTask
+    from airflow_xtended_client.models.connection import Connection as Connection
+    from airflow_xtended_client.models.connection_answer import ConnectionAnswer as ConnectionAnswer
+    from airflow_xtended_client.models.connections_answer import ConnectionsAnswer as ConnectionsAnswer
+    from airflow_xtended_client.models.dag_import_error import DagImportError as DagImportError
+    from airflow_xtended_client.models.dag_list import DagList as DagList
+    from airflow_xtended_client.models.dag_state import DagState as DagState
+    from airflow_xtended_client.models.diff_result import DiffResult as DiffResult
+    from airflow_xtended_client.models.done_answer import DoneAnswer as DoneAnswer
+    from airflow_xtended_client.models.entity_set_answer import EntitySetAnswer as EntitySetAnswer
+    from airflow_xtended_client.models.failed_deps import FailedDeps as FailedDeps
+    from airflow_xtended_client.models.file_list import FileList as FileList
+    from airflow_xtended_client.models.file_result import FileResult as FileResult
+    from airflow_xtended_client.models.files import Files as Files
+    from airflow_xtended_client.models.health import Health as Health
+    from airflow_xtended_client.models.instance_detail import InstanceDetail as InstanceDetail
+    from airflow_xtended_client.models.instance_state import InstanceState as InstanceState
+    from airflow_xtended_client.models.listed_dag import ListedDag as ListedDag
+    from airflow_xtended_client.models.listed_task import ListedTask as ListedTask
+    from airflow_xtended_client.models.listed_workflow import ListedWorkflow as ListedWorkflow
+    from airflow_xtended_client.models.live_file import LiveFile as LiveFile
+    from airflow_xtended_client.models.login import Login as Login
+    from airflow_xtended_client.models.new_workflow import NewWorkflow as NewWorkflow
+    from airflow_xtended_client.models.new_workflow_force import NewWorkflowForce as NewWorkflowForce
+    from airflow_xtended_client.models.new_workflow_pause import NewWorkflowPause as NewWorkflowPause
+    from airflow_xtended_client.models.new_workflow_unpause import NewWorkflowUnpause as NewWorkflowUnpause
+    from airflow_xtended_client.models.older_answer import OlderAnswer as OlderAnswer
+    from airflow_xtended_client.models.operation import Operation as Operation
+    from airflow_xtended_client.models.operation_counts import OperationCounts as OperationCounts
+    from airflow_xtended_client.models.operation_list import OperationList as OperationList
+    from airflow_xtended_client.models.operation_result import OperationResult as OperationResult
+    from airflow_xtended_client.models.parsed_file_report import ParsedFileReport as ParsedFileReport
+    from airflow_xtended_client.models.pause_result import PauseResult as PauseResult
+    from airflow_xtended_client.models.pool import Pool as Pool
+    from airflow_xtended_client.models.pool_answer import PoolAnswer as PoolAnswer
+    from airflow_xtended_client.models.pools_answer import PoolsAnswer as PoolsAnswer
+    from airflow_xtended_client.models.problem import Problem as Problem
+    from airflow_xtended_client.models.queue_result import QueueResult as QueueResult
+    from airflow_xtended_client.models.render_result import RenderResult as RenderResult
+    from airflow_xtended_client.models.rendered_instance import RenderedInstance as RenderedInstance
+    from airflow_xtended_client.models.restart_result import RestartResult as RestartResult
+    from airflow_xtended_client.models.restart_result_message import RestartResultMessage as RestartResultMessage
+    from airflow_xtended_client.models.revision import Revision as Revision
+    from airflow_xtended_client.models.revision_list import RevisionList as RevisionList
+    from airflow_xtended_client.models.revision_result import RevisionResult as RevisionResult
+    from airflow_xtended_client.models.revocation import Revocation as Revocation
+    from airflow_xtended_client.models.run_state import RunState as RunState
+    from airflow_xtended_client.models.scan_result import ScanResult as ScanResult
+    from airflow_xtended_client.models.selected_run import SelectedRun as SelectedRun
+    from airflow_xtended_client.models.service import Service as Service
+    from airflow_xtended_client.models.service_answer import ServiceAnswer as ServiceAnswer
+    from airflow_xtended_client.models.services import Services as Services
+    from airflow_xtended_client.models.sync_result import SyncResult as SyncResult
+    from airflow_xtended_client.models.sync_source import SyncSource as SyncSource
+    from airflow_xtended_client.models.sync_source_list import SyncSourceList as SyncSourceList
+    from airflow_xtended_client.models.sync_source_result import SyncSourceResult as SyncSourceResult
+    from airflow_xtended_client.models.sync_status import SyncStatus as SyncStatus
+    from airflow_xtended_client.models.task_changes import TaskChanges as TaskChanges
+    from airflow_xtended_client.models.task_detail import TaskDetail as TaskDetail
+    from airflow_xtended_client.models.task_list import TaskList as TaskList
+    from airflow_xtended_client.models.task_state import TaskState as TaskState
+    from airflow_xtended_client.models.test_result import TestResult as TestResult
+    from airflow_xtended_client.models.tokens import Tokens as Tokens
+    from airflow_xtended_client.models.trigger_result import TriggerResult as TriggerResult
+    from airflow_xtended_client.models.unmet_dependency import UnmetDependency as UnmetDependency
+    from airflow_xtended_client.models.validation_result import ValidationResult as ValidationResult
+    from airflow_xtended_client.models.variable import Variable as Variable
+    from airflow_xtended_client.models.variable_answer import VariableAnswer as VariableAnswer
+    from airflow_xtended_client.models.variable_export_answer import VariableExportAnswer as VariableExportAnswer
+    from airflow_xtended_client.models.variable_import_answer import VariableImportAnswer as VariableImportAnswer
+    from airflow_xtended_client.models.variables_answer import VariablesAnswer as VariablesAnswer
+    from airflow_xtended_client.models.version import Version as Version
+    from airflow_xtended_client.models.workflow_answer import WorkflowAnswer as WorkflowAnswer
+    from airflow_xtended_client.models.workflow_dag import WorkflowDag as WorkflowDag
+    from airflow_xtended_client.models.workflow_default_args import WorkflowDefaultArgs as WorkflowDefaultArgs
+    from airflow_xtended_client.models.workflow_request import WorkflowRequest as WorkflowRequest
+    from airflow_xtended_client.models.workflow_task import WorkflowTask as WorkflowTask
+    from airflow_xtended_client.models.workflows_answer import WorkflowsAnswer as WorkflowsAnswer
+
+else:
+    from importlib import import_module
+
+    _exports = {
+        "DeploymentApi": ".api.deployment_api",
+        "EntitiesApi": ".api.entities_api",
+        "HistoryApi": ".api.history_api",
+        "OlderUrlsApi": ".api.older_urls_api",
+        "OperationsApi": ".api.operations_api",
+        "RefreshApi": ".api.refresh_api",
+        "RunsApi": ".api.runs_api",
+        "SecurityApi": ".api.security_api",
+        "ServicesApi": ".api.services_api",
+        "SyncApi": ".api.sync_api",
+        "SystemApi": ".api.system_api",
+        "TasksApi": ".api.tasks_api",
+        "WorkflowsApi": ".api.workflows_api",
+        "ApiResponse": ".api_response",
+        "ApiClient": ".api_client",
+        "Configuration": ".configuration",
+        "OpenApiException": ".exceptions",
+        "ApiTypeError": ".exceptions",
+        "ApiValueError": ".exceptions",
+        "ApiKeyError": ".exceptions",
+        "ApiAttributeError": ".exceptions",
+        "ApiException": ".exceptions",
+        "BackfillResult": ".models.backfill_result",
+        "BackfillRun": ".models.backfill_run",
+        "BackfillState": ".models.backfill_state",
+        "BulkAction": ".models.bulk_action",
+        "BulkFilter": ".models.bulk_filter",
+        "BulkItem": ".models.bulk_item",
+        "BulkItemResult": ".models.bulk_item_result",
+        "BulkItemResultProblem": ".models.bulk_item_result_problem",
+        "BulkRequest": ".models.bulk_request",
+        "BulkResult": ".models.bulk_result",
+        "ChangeResult": ".models.change_result",
+        "ChangedTask": ".models.changed_task",
+        "ClearResult": ".models.clear_result",
+        "ClearedTask": ".models.cleared_task",
+        "Connection": ".models.connection",
+        "ConnectionAnswer": ".models.connection_answer",
+        "ConnectionsAnswer": ".models.connections_answer",
+        "DagImportError": ".models.dag_import_error",
+        "DagList": ".models.dag_list",
+        "DagState": ".models.dag_state",
+        "DiffResult": ".models.diff_result",
+        "DoneAnswer": ".models.done_answer",
+        "EntitySetAnswer": ".models.entity_set_answer",
+        "FailedDeps": ".models.failed_deps",
+        "FileList": ".models.file_list",
+        "FileResult": ".models.file_result",
+        "Files": ".models.files",
+        "Health": ".models.health",
+        "InstanceDetail": ".models.instance_detail",
+        "InstanceState": ".models.instance_state",
+        "ListedDag": ".models.listed_dag",
+        "ListedTask": ".models.listed_task",
+        "ListedWorkflow": ".models.listed_workflow",
+        "LiveFile": ".models.live_file",
+        "Login": ".models.login",
+        "NewWorkflow": ".models.new_workflow",
+        "NewWorkflowForce": ".models.new_workflow_force",
+        "NewWorkflowPause": ".models.new_workflow_pause",
+        "NewWorkflowUnpause": ".models.new_workflow_unpause",
+        "OlderAnswer": ".models.older_answer",
+        "Operation": ".models.operation",
+        "OperationCounts": ".models.operation_counts",
+        "OperationList": ".models.operation_list",
+        "OperationResult": ".models.operation_result",
+        "ParsedFileReport": ".models.parsed_file_report",
+        "PauseResult": ".models.pause_result",
+        "Pool": ".models.pool",
+        "PoolAnswer": ".models.pool_answer",
+        "PoolsAnswer": ".models.pools_answer",
+        "Problem": ".models.problem",
+        "QueueResult": ".models.queue_result",
+        "RenderResult": ".models.render_result",
+        "RenderedInstance": ".models.rendered_instance",
+        "RestartResult": ".models.restart_result",
+        "RestartResultMessage": ".models.restart_result_message",
+        "Revision": ".models.revision",
+        "RevisionList": ".models.revision_list",
+        "RevisionResult": ".models.revision_result",
+        "Revocation": ".models.revocation",
+        "RunState": ".models.run_state",
+        "ScanResult": ".models.scan_result",
+        "SelectedRun": ".models.selected_run",
+        "Service": ".models.service",
+        "ServiceAnswer": ".models.service_answer",
+        "Services": ".models.services",
+        "SyncResult": ".models.sync_result",
+        "SyncSource": ".models.sync_source",
+        "SyncSourceList": ".models.sync_source_list",
+        "SyncSourceResult": ".models.sync_source_result",
+        "SyncStatus": ".models.sync_status",
+        "TaskChanges": ".models.task_changes",
+        "TaskDetail": ".models.task_detail",
+        "TaskList": ".models.task_list",
+        "TaskState": ".models.task_state",
+        "TestResult": ".models.test_result",
+        "Tokens": ".models.tokens",
+        "TriggerResult": ".models.trigger_result",
+        "UnmetDependency": ".models.unmet_dependency",
+        "ValidationResult": ".models.validation_result",
+        "Variable": ".models.variable",
+        "VariableAnswer": ".models.variable_answer",
+        "VariableExportAnswer": ".models.variable_export_answer",
+        "VariableImportAnswer": ".models.variable_import_answer",
+        "VariablesAnswer": ".models.variables_answer",
+        "Version": ".models.version",
+        "WorkflowAnswer": ".models.workflow_answer",
+        "WorkflowDag": ".models.workflow_dag",
+        "WorkflowDefaultArgs": ".models.workflow_default_args",
+        "WorkflowRequest": ".models.workflow_request",
+        "WorkflowTask": ".models.workflow_task",
+        "WorkflowsAnswer": ".models.workflows_answer",
+    }
+
+    def __getattr__(name: str) -> object:
+        if (module_name := _exports.get(name)) is None:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(import_module(module_name, __name__), name)
+        globals()[name] = value
+        return value
+
+    def __dir__() -> list[str]:
+        return sorted(globals().keys() | _exports.keys())

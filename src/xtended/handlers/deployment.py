@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -10,7 +11,7 @@ from xtended import deletion, uploading
 from xtended.api import Call, Upload
 from xtended.changes import Change, carry_out, validate
 from xtended.dagstore.names import check_path
-from xtended.incoming import from_code, from_upload, from_url
+from xtended.incoming import from_archive, from_code, from_upload, from_url
 from xtended.problems import BadRequest
 from xtended.repeating import done_once
 
@@ -43,13 +44,35 @@ def create_dag(call: Call, body: Mapping[str, Any]) -> Mapping[str, Any]:
     return _deploy(call, "create_dag", files, body)
 
 
+@done_once
+def deploy_archive(call: Call, body: Mapping[str, Any], archive: Upload) -> Mapping[str, Any]:
+    folder = body.get("path") or None
+    files = from_archive(call.services, archive, folder)
+    change = _change("deploy_archive", files, body)
+    if body.get("delete_missing"):
+        change = replace(change, deletes=deletion.missing(call, folder, but=files))
+    outcome = carry_out(call, change)
+    place = call.services.shown(check_path(folder.removesuffix("/"))) if folder else call.services.shown("")
+    verb = "would be" if change.dry_run else "have been"
+    return outcome.body(f"{len(files)} file(s) {verb} deployed to [{place}]")
+
+
 def _deploy(
     call: Call, operation: str, files: Mapping[str, bytes], options: Mapping[str, Any]
 ) -> Mapping[str, Any]:
     (path,) = files
+    # A .pyc is a module beside the DAGs: it is never loaded as one.
+    change = replace(_change(operation, files, options), dags_expected=not path.endswith(".pyc"))
+    outcome = carry_out(call, change)
+    verb = "would be" if change.dry_run else "has been"
+    module = f"<module '{PurePosixPath(path).stem}' from '{call.services.shown(path)}'>"
+    return outcome.body(f"DAG File [{module}] {verb} uploaded")
+
+
+def _change(operation: str, files: Mapping[str, bytes], options: Mapping[str, Any]) -> Change:
     if options.get("pause") and options.get("unpause"):
         raise BadRequest("pause and unpause contradict each other: set one of them.")
-    change = Change(
+    return Change(
         operation,
         puts=files,
         message=options.get("message", ""),
@@ -58,13 +81,7 @@ def _deploy(
         unpause=options.get("unpause", False),
         otf_sync=options.get("otf_sync", False),
         dry_run=options.get("dry_run", False),
-        # A .pyc is a module beside the DAGs: it is never loaded as one.
-        dags_expected=not path.endswith(".pyc"),
     )
-    outcome = carry_out(call, change)
-    verb = "would be" if change.dry_run else "has been"
-    module = f"<module '{PurePosixPath(path).stem}' from '{call.services.shown(path)}'>"
-    return outcome.body(f"DAG File [{module}] {verb} uploaded")
 
 
 def validate_dag(

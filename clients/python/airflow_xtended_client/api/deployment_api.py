@@ -1239,6 +1239,463 @@ class DeploymentApi:
 
 
     @validate_call
+    def deploy_archive(
+        self,
+        archive: Annotated[Union[StrictBytes, StrictStr, Tuple[StrictStr, StrictBytes]], Field(description="A zip; the names of its members are the files' names below `path`.")],
+        if_match: Annotated[Optional[Annotated[str, Field(min_length=1, strict=True, max_length=100)]], Field(description="The revision that the DAG folder must be at, with or without quotes; where it has moved on, the answer is a 412 and nothing changes. ")] = None,
+        idempotency_key: Annotated[Optional[Annotated[str, Field(min_length=1, strict=True, max_length=255)]], Field(description="Any text that names this request alone, such as a UUID. Sent again with the same key within a day, the request is not done again: its first answer is given again. Another request with the same key is a 400. ")] = None,
+        path: Annotated[Optional[StrictStr], Field(description="A folder below the DAG folder to put the files in; created where missing.")] = None,
+        delete_missing: Annotated[Optional[StrictBool], Field(description="Delete the files below `path` that the archive lacks, but for those a purge would keep.")] = None,
+        force: Annotated[Optional[StrictBool], Field(description="Replace files that exist.")] = None,
+        pause: Annotated[Optional[StrictBool], Field(description="Pause the DAGs; not with `unpause`.")] = None,
+        unpause: Annotated[Optional[StrictBool], Field(description="Unpause the DAGs.")] = None,
+        otf_sync: Annotated[Optional[StrictBool], Field(description="Make the DAGs live before answering.")] = None,
+        dry_run: Annotated[Optional[StrictBool], Field(description="Check everything and change nothing.")] = None,
+        message: Annotated[Optional[Annotated[str, Field(strict=True, max_length=2000)]], Field(description="Why; the history keeps it, the first line as its subject.")] = None,
+        _request_timeout: Union[
+            None,
+            Annotated[StrictFloat, Field(gt=0)],
+            Tuple[
+                Annotated[StrictFloat, Field(gt=0)],
+                Annotated[StrictFloat, Field(gt=0)]
+            ]
+        ] = None,
+        _request_auth: Optional[Dict[StrictStr, Any]] = None,
+        _content_type: Optional[StrictStr] = None,
+        _headers: Optional[Dict[StrictStr, Any]] = None,
+        _host_index: Annotated[StrictInt, Field(ge=0, le=0)] = 0,
+    ) -> ChangeResult:
+        """Deploy the files of an archive
+
+        Unpacks a zip and puts its files below `path` as one change, all or nothing: DAG files, modules and data. Each Python file is parsed first as it will lie there, beside the others, but need not define a DAG. To have a zip in the folder as it is, use `deploy_dag`.  Needs the right to edit each DAG that the files define or defined before, and on all DAGs where a file defines none; with `delete_missing`, the right to delete all DAGs too.
+
+        :param archive: A zip; the names of its members are the files' names below `path`. (required)
+        :type archive: bytes
+        :param if_match: The revision that the DAG folder must be at, with or without quotes; where it has moved on, the answer is a 412 and nothing changes.
+        :type if_match: str
+        :param idempotency_key: Any text that names this request alone, such as a UUID. Sent again with the same key within a day, the request is not done again: its first answer is given again. Another request with the same key is a 400.
+        :type idempotency_key: str
+        :param path: A folder below the DAG folder to put the files in; created where missing.
+        :type path: str
+        :param delete_missing: Delete the files below `path` that the archive lacks, but for those a purge would keep.
+        :type delete_missing: bool
+        :param force: Replace files that exist.
+        :type force: bool
+        :param pause: Pause the DAGs; not with `unpause`.
+        :type pause: bool
+        :param unpause: Unpause the DAGs.
+        :type unpause: bool
+        :param otf_sync: Make the DAGs live before answering.
+        :type otf_sync: bool
+        :param dry_run: Check everything and change nothing.
+        :type dry_run: bool
+        :param message: Why; the history keeps it, the first line as its subject.
+        :type message: str
+        :param _request_timeout: timeout setting for this request. If one
+                                 number provided, it will be total request
+                                 timeout. It can also be a pair (tuple) of
+                                 (connection, read) timeouts.
+        :type _request_timeout: int, tuple(int, int), optional
+        :param _request_auth: set to override the auth_settings for an a single
+                              request; this effectively ignores the
+                              authentication in the spec for a single request.
+        :type _request_auth: dict, optional
+        :param _content_type: force content-type for the request.
+        :type _content_type: str, Optional
+        :param _headers: set to override the headers for a single
+                         request; this effectively ignores the headers
+                         in the spec for a single request.
+        :type _headers: dict, optional
+        :param _host_index: set to override the host_index for a single
+                            request; this effectively ignores the host_index
+                            in the spec for a single request.
+        :type _host_index: int, optional
+        :return: Returns the result object.
+        """ # noqa: E501
+
+        _param = self._deploy_archive_serialize(
+            archive=archive,
+            if_match=if_match,
+            idempotency_key=idempotency_key,
+            path=path,
+            delete_missing=delete_missing,
+            force=force,
+            pause=pause,
+            unpause=unpause,
+            otf_sync=otf_sync,
+            dry_run=dry_run,
+            message=message,
+            _request_auth=_request_auth,
+            _content_type=_content_type,
+            _headers=_headers,
+            _host_index=_host_index
+        )
+
+        _response_types_map: Dict[str, Optional[str]] = {
+            '200': "ChangeResult",
+            '400': "Problem",
+            '401': "Problem",
+            '403': "Problem",
+            '409': "Problem",
+            '412': "Problem",
+            '413': "Problem",
+            '415': "Problem",
+            '422': "Problem",
+            '503': "Problem",
+            '504': "Problem",
+        }
+        response_data = self.api_client.call_api(
+            *_param,
+            _request_timeout=_request_timeout
+        )
+        response_data.read()
+        return self.api_client.response_deserialize(
+            response_data=response_data,
+            response_types_map=_response_types_map,
+        ).data
+
+
+    @validate_call
+    def deploy_archive_with_http_info(
+        self,
+        archive: Annotated[Union[StrictBytes, StrictStr, Tuple[StrictStr, StrictBytes]], Field(description="A zip; the names of its members are the files' names below `path`.")],
+        if_match: Annotated[Optional[Annotated[str, Field(min_length=1, strict=True, max_length=100)]], Field(description="The revision that the DAG folder must be at, with or without quotes; where it has moved on, the answer is a 412 and nothing changes. ")] = None,
+        idempotency_key: Annotated[Optional[Annotated[str, Field(min_length=1, strict=True, max_length=255)]], Field(description="Any text that names this request alone, such as a UUID. Sent again with the same key within a day, the request is not done again: its first answer is given again. Another request with the same key is a 400. ")] = None,
+        path: Annotated[Optional[StrictStr], Field(description="A folder below the DAG folder to put the files in; created where missing.")] = None,
+        delete_missing: Annotated[Optional[StrictBool], Field(description="Delete the files below `path` that the archive lacks, but for those a purge would keep.")] = None,
+        force: Annotated[Optional[StrictBool], Field(description="Replace files that exist.")] = None,
+        pause: Annotated[Optional[StrictBool], Field(description="Pause the DAGs; not with `unpause`.")] = None,
+        unpause: Annotated[Optional[StrictBool], Field(description="Unpause the DAGs.")] = None,
+        otf_sync: Annotated[Optional[StrictBool], Field(description="Make the DAGs live before answering.")] = None,
+        dry_run: Annotated[Optional[StrictBool], Field(description="Check everything and change nothing.")] = None,
+        message: Annotated[Optional[Annotated[str, Field(strict=True, max_length=2000)]], Field(description="Why; the history keeps it, the first line as its subject.")] = None,
+        _request_timeout: Union[
+            None,
+            Annotated[StrictFloat, Field(gt=0)],
+            Tuple[
+                Annotated[StrictFloat, Field(gt=0)],
+                Annotated[StrictFloat, Field(gt=0)]
+            ]
+        ] = None,
+        _request_auth: Optional[Dict[StrictStr, Any]] = None,
+        _content_type: Optional[StrictStr] = None,
+        _headers: Optional[Dict[StrictStr, Any]] = None,
+        _host_index: Annotated[StrictInt, Field(ge=0, le=0)] = 0,
+    ) -> ApiResponse[ChangeResult]:
+        """Deploy the files of an archive
+
+        Unpacks a zip and puts its files below `path` as one change, all or nothing: DAG files, modules and data. Each Python file is parsed first as it will lie there, beside the others, but need not define a DAG. To have a zip in the folder as it is, use `deploy_dag`.  Needs the right to edit each DAG that the files define or defined before, and on all DAGs where a file defines none; with `delete_missing`, the right to delete all DAGs too.
+
+        :param archive: A zip; the names of its members are the files' names below `path`. (required)
+        :type archive: bytes
+        :param if_match: The revision that the DAG folder must be at, with or without quotes; where it has moved on, the answer is a 412 and nothing changes.
+        :type if_match: str
+        :param idempotency_key: Any text that names this request alone, such as a UUID. Sent again with the same key within a day, the request is not done again: its first answer is given again. Another request with the same key is a 400.
+        :type idempotency_key: str
+        :param path: A folder below the DAG folder to put the files in; created where missing.
+        :type path: str
+        :param delete_missing: Delete the files below `path` that the archive lacks, but for those a purge would keep.
+        :type delete_missing: bool
+        :param force: Replace files that exist.
+        :type force: bool
+        :param pause: Pause the DAGs; not with `unpause`.
+        :type pause: bool
+        :param unpause: Unpause the DAGs.
+        :type unpause: bool
+        :param otf_sync: Make the DAGs live before answering.
+        :type otf_sync: bool
+        :param dry_run: Check everything and change nothing.
+        :type dry_run: bool
+        :param message: Why; the history keeps it, the first line as its subject.
+        :type message: str
+        :param _request_timeout: timeout setting for this request. If one
+                                 number provided, it will be total request
+                                 timeout. It can also be a pair (tuple) of
+                                 (connection, read) timeouts.
+        :type _request_timeout: int, tuple(int, int), optional
+        :param _request_auth: set to override the auth_settings for an a single
+                              request; this effectively ignores the
+                              authentication in the spec for a single request.
+        :type _request_auth: dict, optional
+        :param _content_type: force content-type for the request.
+        :type _content_type: str, Optional
+        :param _headers: set to override the headers for a single
+                         request; this effectively ignores the headers
+                         in the spec for a single request.
+        :type _headers: dict, optional
+        :param _host_index: set to override the host_index for a single
+                            request; this effectively ignores the host_index
+                            in the spec for a single request.
+        :type _host_index: int, optional
+        :return: Returns the result object.
+        """ # noqa: E501
+
+        _param = self._deploy_archive_serialize(
+            archive=archive,
+            if_match=if_match,
+            idempotency_key=idempotency_key,
+            path=path,
+            delete_missing=delete_missing,
+            force=force,
+            pause=pause,
+            unpause=unpause,
+            otf_sync=otf_sync,
+            dry_run=dry_run,
+            message=message,
+            _request_auth=_request_auth,
+            _content_type=_content_type,
+            _headers=_headers,
+            _host_index=_host_index
+        )
+
+        _response_types_map: Dict[str, Optional[str]] = {
+            '200': "ChangeResult",
+            '400': "Problem",
+            '401': "Problem",
+            '403': "Problem",
+            '409': "Problem",
+            '412': "Problem",
+            '413': "Problem",
+            '415': "Problem",
+            '422': "Problem",
+            '503': "Problem",
+            '504': "Problem",
+        }
+        response_data = self.api_client.call_api(
+            *_param,
+            _request_timeout=_request_timeout
+        )
+        response_data.read()
+        return self.api_client.response_deserialize(
+            response_data=response_data,
+            response_types_map=_response_types_map,
+        )
+
+
+    @validate_call
+    def deploy_archive_without_preload_content(
+        self,
+        archive: Annotated[Union[StrictBytes, StrictStr, Tuple[StrictStr, StrictBytes]], Field(description="A zip; the names of its members are the files' names below `path`.")],
+        if_match: Annotated[Optional[Annotated[str, Field(min_length=1, strict=True, max_length=100)]], Field(description="The revision that the DAG folder must be at, with or without quotes; where it has moved on, the answer is a 412 and nothing changes. ")] = None,
+        idempotency_key: Annotated[Optional[Annotated[str, Field(min_length=1, strict=True, max_length=255)]], Field(description="Any text that names this request alone, such as a UUID. Sent again with the same key within a day, the request is not done again: its first answer is given again. Another request with the same key is a 400. ")] = None,
+        path: Annotated[Optional[StrictStr], Field(description="A folder below the DAG folder to put the files in; created where missing.")] = None,
+        delete_missing: Annotated[Optional[StrictBool], Field(description="Delete the files below `path` that the archive lacks, but for those a purge would keep.")] = None,
+        force: Annotated[Optional[StrictBool], Field(description="Replace files that exist.")] = None,
+        pause: Annotated[Optional[StrictBool], Field(description="Pause the DAGs; not with `unpause`.")] = None,
+        unpause: Annotated[Optional[StrictBool], Field(description="Unpause the DAGs.")] = None,
+        otf_sync: Annotated[Optional[StrictBool], Field(description="Make the DAGs live before answering.")] = None,
+        dry_run: Annotated[Optional[StrictBool], Field(description="Check everything and change nothing.")] = None,
+        message: Annotated[Optional[Annotated[str, Field(strict=True, max_length=2000)]], Field(description="Why; the history keeps it, the first line as its subject.")] = None,
+        _request_timeout: Union[
+            None,
+            Annotated[StrictFloat, Field(gt=0)],
+            Tuple[
+                Annotated[StrictFloat, Field(gt=0)],
+                Annotated[StrictFloat, Field(gt=0)]
+            ]
+        ] = None,
+        _request_auth: Optional[Dict[StrictStr, Any]] = None,
+        _content_type: Optional[StrictStr] = None,
+        _headers: Optional[Dict[StrictStr, Any]] = None,
+        _host_index: Annotated[StrictInt, Field(ge=0, le=0)] = 0,
+    ) -> RESTResponseType:
+        """Deploy the files of an archive
+
+        Unpacks a zip and puts its files below `path` as one change, all or nothing: DAG files, modules and data. Each Python file is parsed first as it will lie there, beside the others, but need not define a DAG. To have a zip in the folder as it is, use `deploy_dag`.  Needs the right to edit each DAG that the files define or defined before, and on all DAGs where a file defines none; with `delete_missing`, the right to delete all DAGs too.
+
+        :param archive: A zip; the names of its members are the files' names below `path`. (required)
+        :type archive: bytes
+        :param if_match: The revision that the DAG folder must be at, with or without quotes; where it has moved on, the answer is a 412 and nothing changes.
+        :type if_match: str
+        :param idempotency_key: Any text that names this request alone, such as a UUID. Sent again with the same key within a day, the request is not done again: its first answer is given again. Another request with the same key is a 400.
+        :type idempotency_key: str
+        :param path: A folder below the DAG folder to put the files in; created where missing.
+        :type path: str
+        :param delete_missing: Delete the files below `path` that the archive lacks, but for those a purge would keep.
+        :type delete_missing: bool
+        :param force: Replace files that exist.
+        :type force: bool
+        :param pause: Pause the DAGs; not with `unpause`.
+        :type pause: bool
+        :param unpause: Unpause the DAGs.
+        :type unpause: bool
+        :param otf_sync: Make the DAGs live before answering.
+        :type otf_sync: bool
+        :param dry_run: Check everything and change nothing.
+        :type dry_run: bool
+        :param message: Why; the history keeps it, the first line as its subject.
+        :type message: str
+        :param _request_timeout: timeout setting for this request. If one
+                                 number provided, it will be total request
+                                 timeout. It can also be a pair (tuple) of
+                                 (connection, read) timeouts.
+        :type _request_timeout: int, tuple(int, int), optional
+        :param _request_auth: set to override the auth_settings for an a single
+                              request; this effectively ignores the
+                              authentication in the spec for a single request.
+        :type _request_auth: dict, optional
+        :param _content_type: force content-type for the request.
+        :type _content_type: str, Optional
+        :param _headers: set to override the headers for a single
+                         request; this effectively ignores the headers
+                         in the spec for a single request.
+        :type _headers: dict, optional
+        :param _host_index: set to override the host_index for a single
+                            request; this effectively ignores the host_index
+                            in the spec for a single request.
+        :type _host_index: int, optional
+        :return: Returns the result object.
+        """ # noqa: E501
+
+        _param = self._deploy_archive_serialize(
+            archive=archive,
+            if_match=if_match,
+            idempotency_key=idempotency_key,
+            path=path,
+            delete_missing=delete_missing,
+            force=force,
+            pause=pause,
+            unpause=unpause,
+            otf_sync=otf_sync,
+            dry_run=dry_run,
+            message=message,
+            _request_auth=_request_auth,
+            _content_type=_content_type,
+            _headers=_headers,
+            _host_index=_host_index
+        )
+
+        _response_types_map: Dict[str, Optional[str]] = {
+            '200': "ChangeResult",
+            '400': "Problem",
+            '401': "Problem",
+            '403': "Problem",
+            '409': "Problem",
+            '412': "Problem",
+            '413': "Problem",
+            '415': "Problem",
+            '422': "Problem",
+            '503': "Problem",
+            '504': "Problem",
+        }
+        response_data = self.api_client.call_api(
+            *_param,
+            _request_timeout=_request_timeout
+        )
+        return response_data.response
+
+
+    def _deploy_archive_serialize(
+        self,
+        archive,
+        if_match,
+        idempotency_key,
+        path,
+        delete_missing,
+        force,
+        pause,
+        unpause,
+        otf_sync,
+        dry_run,
+        message,
+        _request_auth,
+        _content_type,
+        _headers,
+        _host_index,
+    ) -> RequestSerialized:
+
+        _host = None
+
+        _collection_formats: Dict[str, str] = {
+        }
+
+        _path_params: Dict[str, str] = {}
+        _query_params: List[Tuple[str, str]] = []
+        _header_params: Dict[str, Optional[str]] = _headers or {}
+        _form_params: List[Tuple[str, str]] = []
+        _files: Dict[
+            str, Union[str, bytes, List[str], List[bytes], List[Tuple[str, bytes]]]
+        ] = {}
+        _body_params: Optional[bytes] = None
+
+        # process the path parameters
+        # process the query parameters
+        # process the header parameters
+        if if_match is not None:
+            _header_params['If-Match'] = if_match
+        if idempotency_key is not None:
+            _header_params['Idempotency-Key'] = idempotency_key
+        # process the form parameters
+        if archive is not None:
+            _files['archive'] = archive
+        if path is not None:
+            _form_params.append(('path', path))
+        if delete_missing is not None:
+            _form_params.append(('delete_missing', delete_missing))
+        if force is not None:
+            _form_params.append(('force', force))
+        if pause is not None:
+            _form_params.append(('pause', pause))
+        if unpause is not None:
+            _form_params.append(('unpause', unpause))
+        if otf_sync is not None:
+            _form_params.append(('otf_sync', otf_sync))
+        if dry_run is not None:
+            _form_params.append(('dry_run', dry_run))
+        if message is not None:
+            _form_params.append(('message', message))
+        # process the body parameter
+
+
+        # set the HTTP header `Accept`
+        if 'Accept' not in _header_params:
+            _header_params['Accept'] = self.api_client.select_header_accept(
+                [
+                    'application/json',
+                    'application/problem+json'
+                ]
+            )
+
+        # set the HTTP header `Content-Type`
+        if _content_type:
+            _header_params['Content-Type'] = _content_type
+        else:
+            _default_content_type = (
+                self.api_client.select_header_content_type(
+                    [
+                        'multipart/form-data'
+                    ]
+                )
+            )
+            if _default_content_type is not None:
+                _header_params['Content-Type'] = _default_content_type
+
+        # authentication setting
+        _auth_settings: List[str] = [
+            'session',
+            'bearer',
+            'basic'
+        ]
+
+        return self.api_client.param_serialize(
+            method='POST',
+            resource_path='/deploy_archive',
+            path_params=_path_params,
+            query_params=_query_params,
+            header_params=_header_params,
+            body=_body_params,
+            post_params=_form_params,
+            files=_files,
+            auth_settings=_auth_settings,
+            collection_formats=_collection_formats,
+            _host=_host,
+            _request_auth=_request_auth
+        )
+
+
+
+
+    @validate_call
     def deploy_dag(
         self,
         dag_file: Annotated[Union[StrictBytes, StrictStr, Tuple[StrictStr, StrictBytes]], Field(description="The DAG file, `.py` or `.zip`; its file name is the name in the DAG folder.")],

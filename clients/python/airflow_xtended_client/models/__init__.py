@@ -12,94 +12,299 @@
     Do not edit the class manually.
 """  # noqa: E501
 
-# import models into model package
-from airflow_xtended_client.models.backfill_result import BackfillResult
-from airflow_xtended_client.models.backfill_run import BackfillRun
-from airflow_xtended_client.models.backfill_state import BackfillState
-from airflow_xtended_client.models.bulk_action import BulkAction
-from airflow_xtended_client.models.bulk_filter import BulkFilter
-from airflow_xtended_client.models.bulk_item import BulkItem
-from airflow_xtended_client.models.bulk_item_result import BulkItemResult
-from airflow_xtended_client.models.bulk_item_result_problem import BulkItemResultProblem
-from airflow_xtended_client.models.bulk_request import BulkRequest
-from airflow_xtended_client.models.bulk_result import BulkResult
-from airflow_xtended_client.models.change_result import ChangeResult
-from airflow_xtended_client.models.changed_task import ChangedTask
-from airflow_xtended_client.models.clear_result import ClearResult
-from airflow_xtended_client.models.cleared_task import ClearedTask
-from airflow_xtended_client.models.connection import Connection
-from airflow_xtended_client.models.connection_answer import ConnectionAnswer
-from airflow_xtended_client.models.connections_answer import ConnectionsAnswer
-from airflow_xtended_client.models.dag_import_error import DagImportError
-from airflow_xtended_client.models.dag_list import DagList
-from airflow_xtended_client.models.dag_state import DagState
-from airflow_xtended_client.models.diff_result import DiffResult
-from airflow_xtended_client.models.done_answer import DoneAnswer
-from airflow_xtended_client.models.entity_set_answer import EntitySetAnswer
-from airflow_xtended_client.models.failed_deps import FailedDeps
-from airflow_xtended_client.models.file_list import FileList
-from airflow_xtended_client.models.file_result import FileResult
-from airflow_xtended_client.models.files import Files
-from airflow_xtended_client.models.health import Health
-from airflow_xtended_client.models.instance_detail import InstanceDetail
-from airflow_xtended_client.models.instance_state import InstanceState
-from airflow_xtended_client.models.listed_dag import ListedDag
-from airflow_xtended_client.models.listed_task import ListedTask
-from airflow_xtended_client.models.listed_workflow import ListedWorkflow
-from airflow_xtended_client.models.live_file import LiveFile
-from airflow_xtended_client.models.login import Login
-from airflow_xtended_client.models.new_workflow import NewWorkflow
-from airflow_xtended_client.models.new_workflow_force import NewWorkflowForce
-from airflow_xtended_client.models.new_workflow_pause import NewWorkflowPause
-from airflow_xtended_client.models.new_workflow_unpause import NewWorkflowUnpause
-from airflow_xtended_client.models.older_answer import OlderAnswer
-from airflow_xtended_client.models.operation import Operation
-from airflow_xtended_client.models.operation_counts import OperationCounts
-from airflow_xtended_client.models.operation_result import OperationResult
-from airflow_xtended_client.models.parsed_file_report import ParsedFileReport
-from airflow_xtended_client.models.pause_result import PauseResult
-from airflow_xtended_client.models.pool import Pool
-from airflow_xtended_client.models.pool_answer import PoolAnswer
-from airflow_xtended_client.models.pools_answer import PoolsAnswer
-from airflow_xtended_client.models.problem import Problem
-from airflow_xtended_client.models.queue_result import QueueResult
-from airflow_xtended_client.models.render_result import RenderResult
-from airflow_xtended_client.models.rendered_instance import RenderedInstance
-from airflow_xtended_client.models.restart_result import RestartResult
-from airflow_xtended_client.models.restart_result_message import RestartResultMessage
-from airflow_xtended_client.models.revision import Revision
-from airflow_xtended_client.models.revision_list import RevisionList
-from airflow_xtended_client.models.revision_result import RevisionResult
-from airflow_xtended_client.models.revocation import Revocation
-from airflow_xtended_client.models.run_state import RunState
-from airflow_xtended_client.models.scan_result import ScanResult
-from airflow_xtended_client.models.selected_run import SelectedRun
-from airflow_xtended_client.models.service import Service
-from airflow_xtended_client.models.service_answer import ServiceAnswer
-from airflow_xtended_client.models.services import Services
-from airflow_xtended_client.models.sync_result import SyncResult
-from airflow_xtended_client.models.sync_source import SyncSource
-from airflow_xtended_client.models.sync_source_list import SyncSourceList
-from airflow_xtended_client.models.sync_source_result import SyncSourceResult
-from airflow_xtended_client.models.sync_status import SyncStatus
-from airflow_xtended_client.models.task_changes import TaskChanges
-from airflow_xtended_client.models.task_detail import TaskDetail
-from airflow_xtended_client.models.task_list import TaskList
-from airflow_xtended_client.models.task_state import TaskState
-from airflow_xtended_client.models.test_result import TestResult
-from airflow_xtended_client.models.tokens import Tokens
-from airflow_xtended_client.models.trigger_result import TriggerResult
-from airflow_xtended_client.models.unmet_dependency import UnmetDependency
-from airflow_xtended_client.models.validation_result import ValidationResult
-from airflow_xtended_client.models.variable import Variable
-from airflow_xtended_client.models.variable_answer import VariableAnswer
-from airflow_xtended_client.models.variable_export_answer import VariableExportAnswer
-from airflow_xtended_client.models.variable_import_answer import VariableImportAnswer
-from airflow_xtended_client.models.variables_answer import VariablesAnswer
-from airflow_xtended_client.models.version import Version
-from airflow_xtended_client.models.workflow_answer import WorkflowAnswer
-from airflow_xtended_client.models.workflow_dag import WorkflowDag
-from airflow_xtended_client.models.workflow_default_args import WorkflowDefaultArgs
-from airflow_xtended_client.models.workflow_request import WorkflowRequest
-from airflow_xtended_client.models.workflow_task import WorkflowTask
-from airflow_xtended_client.models.workflows_answer import WorkflowsAnswer
+__all__ = [
+    "BackfillResult",
+    "BackfillRun",
+    "BackfillState",
+    "BulkAction",
+    "BulkFilter",
+    "BulkItem",
+    "BulkItemResult",
+    "BulkItemResultProblem",
+    "BulkRequest",
+    "BulkResult",
+    "ChangeResult",
+    "ChangedTask",
+    "ClearResult",
+    "ClearedTask",
+    "Connection",
+    "ConnectionAnswer",
+    "ConnectionsAnswer",
+    "DagImportError",
+    "DagList",
+    "DagState",
+    "DiffResult",
+    "DoneAnswer",
+    "EntitySetAnswer",
+    "FailedDeps",
+    "FileList",
+    "FileResult",
+    "Files",
+    "Health",
+    "InstanceDetail",
+    "InstanceState",
+    "ListedDag",
+    "ListedTask",
+    "ListedWorkflow",
+    "LiveFile",
+    "Login",
+    "NewWorkflow",
+    "NewWorkflowForce",
+    "NewWorkflowPause",
+    "NewWorkflowUnpause",
+    "OlderAnswer",
+    "Operation",
+    "OperationCounts",
+    "OperationList",
+    "OperationResult",
+    "ParsedFileReport",
+    "PauseResult",
+    "Pool",
+    "PoolAnswer",
+    "PoolsAnswer",
+    "Problem",
+    "QueueResult",
+    "RenderResult",
+    "RenderedInstance",
+    "RestartResult",
+    "RestartResultMessage",
+    "Revision",
+    "RevisionList",
+    "RevisionResult",
+    "Revocation",
+    "RunState",
+    "ScanResult",
+    "SelectedRun",
+    "Service",
+    "ServiceAnswer",
+    "Services",
+    "SyncResult",
+    "SyncSource",
+    "SyncSourceList",
+    "SyncSourceResult",
+    "SyncStatus",
+    "TaskChanges",
+    "TaskDetail",
+    "TaskList",
+    "TaskState",
+    "TestResult",
+    "Tokens",
+    "TriggerResult",
+    "UnmetDependency",
+    "ValidationResult",
+    "Variable",
+    "VariableAnswer",
+    "VariableExportAnswer",
+    "VariableImportAnswer",
+    "VariablesAnswer",
+    "Version",
+    "WorkflowAnswer",
+    "WorkflowDag",
+    "WorkflowDefaultArgs",
+    "WorkflowRequest",
+    "WorkflowTask",
+    "WorkflowsAnswer",
+]
+
+import typing as _typing
+
+if _typing.TYPE_CHECKING:
+    # import models into model package
+    from airflow_xtended_client.models.backfill_result import BackfillResult
+    from airflow_xtended_client.models.backfill_run import BackfillRun
+    from airflow_xtended_client.models.backfill_state import BackfillState
+    from airflow_xtended_client.models.bulk_action import BulkAction
+    from airflow_xtended_client.models.bulk_filter import BulkFilter
+    from airflow_xtended_client.models.bulk_item import BulkItem
+    from airflow_xtended_client.models.bulk_item_result import BulkItemResult
+    from airflow_xtended_client.models.bulk_item_result_problem import BulkItemResultProblem
+    from airflow_xtended_client.models.bulk_request import BulkRequest
+    from airflow_xtended_client.models.bulk_result import BulkResult
+    from airflow_xtended_client.models.change_result import ChangeResult
+    from airflow_xtended_client.models.changed_task import ChangedTask
+    from airflow_xtended_client.models.clear_result import ClearResult
+    from airflow_xtended_client.models.cleared_task import ClearedTask
+    from airflow_xtended_client.models.connection import Connection
+    from airflow_xtended_client.models.connection_answer import ConnectionAnswer
+    from airflow_xtended_client.models.connections_answer import ConnectionsAnswer
+    from airflow_xtended_client.models.dag_import_error import DagImportError
+    from airflow_xtended_client.models.dag_list import DagList
+    from airflow_xtended_client.models.dag_state import DagState
+    from airflow_xtended_client.models.diff_result import DiffResult
+    from airflow_xtended_client.models.done_answer import DoneAnswer
+    from airflow_xtended_client.models.entity_set_answer import EntitySetAnswer
+    from airflow_xtended_client.models.failed_deps import FailedDeps
+    from airflow_xtended_client.models.file_list import FileList
+    from airflow_xtended_client.models.file_result import FileResult
+    from airflow_xtended_client.models.files import Files
+    from airflow_xtended_client.models.health import Health
+    from airflow_xtended_client.models.instance_detail import InstanceDetail
+    from airflow_xtended_client.models.instance_state import InstanceState
+    from airflow_xtended_client.models.listed_dag import ListedDag
+    from airflow_xtended_client.models.listed_task import ListedTask
+    from airflow_xtended_client.models.listed_workflow import ListedWorkflow
+    from airflow_xtended_client.models.live_file import LiveFile
+    from airflow_xtended_client.models.login import Login
+    from airflow_xtended_client.models.new_workflow import NewWorkflow
+    from airflow_xtended_client.models.new_workflow_force import NewWorkflowForce
+    from airflow_xtended_client.models.new_workflow_pause import NewWorkflowPause
+    from airflow_xtended_client.models.new_workflow_unpause import NewWorkflowUnpause
+    from airflow_xtended_client.models.older_answer import OlderAnswer
+    from airflow_xtended_client.models.operation import Operation
+    from airflow_xtended_client.models.operation_counts import OperationCounts
+    from airflow_xtended_client.models.operation_list import OperationList
+    from airflow_xtended_client.models.operation_result import OperationResult
+    from airflow_xtended_client.models.parsed_file_report import ParsedFileReport
+    from airflow_xtended_client.models.pause_result import PauseResult
+    from airflow_xtended_client.models.pool import Pool
+    from airflow_xtended_client.models.pool_answer import PoolAnswer
+    from airflow_xtended_client.models.pools_answer import PoolsAnswer
+    from airflow_xtended_client.models.problem import Problem
+    from airflow_xtended_client.models.queue_result import QueueResult
+    from airflow_xtended_client.models.render_result import RenderResult
+    from airflow_xtended_client.models.rendered_instance import RenderedInstance
+    from airflow_xtended_client.models.restart_result import RestartResult
+    from airflow_xtended_client.models.restart_result_message import RestartResultMessage
+    from airflow_xtended_client.models.revision import Revision
+    from airflow_xtended_client.models.revision_list import RevisionList
+    from airflow_xtended_client.models.revision_result import RevisionResult
+    from airflow_xtended_client.models.revocation import Revocation
+    from airflow_xtended_client.models.run_state import RunState
+    from airflow_xtended_client.models.scan_result import ScanResult
+    from airflow_xtended_client.models.selected_run import SelectedRun
+    from airflow_xtended_client.models.service import Service
+    from airflow_xtended_client.models.service_answer import ServiceAnswer
+    from airflow_xtended_client.models.services import Services
+    from airflow_xtended_client.models.sync_result import SyncResult
+    from airflow_xtended_client.models.sync_source import SyncSource
+    from airflow_xtended_client.models.sync_source_list import SyncSourceList
+    from airflow_xtended_client.models.sync_source_result import SyncSourceResult
+    from airflow_xtended_client.models.sync_status import SyncStatus
+    from airflow_xtended_client.models.task_changes import TaskChanges
+    from airflow_xtended_client.models.task_detail import TaskDetail
+    from airflow_xtended_client.models.task_list import TaskList
+    from airflow_xtended_client.models.task_state import TaskState
+    from airflow_xtended_client.models.test_result import TestResult
+    from airflow_xtended_client.models.tokens import Tokens
+    from airflow_xtended_client.models.trigger_result import TriggerResult
+    from airflow_xtended_client.models.unmet_dependency import UnmetDependency
+    from airflow_xtended_client.models.validation_result import ValidationResult
+    from airflow_xtended_client.models.variable import Variable
+    from airflow_xtended_client.models.variable_answer import VariableAnswer
+    from airflow_xtended_client.models.variable_export_answer import VariableExportAnswer
+    from airflow_xtended_client.models.variable_import_answer import VariableImportAnswer
+    from airflow_xtended_client.models.variables_answer import VariablesAnswer
+    from airflow_xtended_client.models.version import Version
+    from airflow_xtended_client.models.workflow_answer import WorkflowAnswer
+    from airflow_xtended_client.models.workflow_dag import WorkflowDag
+    from airflow_xtended_client.models.workflow_default_args import WorkflowDefaultArgs
+    from airflow_xtended_client.models.workflow_request import WorkflowRequest
+    from airflow_xtended_client.models.workflow_task import WorkflowTask
+    from airflow_xtended_client.models.workflows_answer import WorkflowsAnswer
+
+else:
+    from importlib import import_module
+
+    _exports = {
+        "BackfillResult": ".backfill_result",
+        "BackfillRun": ".backfill_run",
+        "BackfillState": ".backfill_state",
+        "BulkAction": ".bulk_action",
+        "BulkFilter": ".bulk_filter",
+        "BulkItem": ".bulk_item",
+        "BulkItemResult": ".bulk_item_result",
+        "BulkItemResultProblem": ".bulk_item_result_problem",
+        "BulkRequest": ".bulk_request",
+        "BulkResult": ".bulk_result",
+        "ChangeResult": ".change_result",
+        "ChangedTask": ".changed_task",
+        "ClearResult": ".clear_result",
+        "ClearedTask": ".cleared_task",
+        "Connection": ".connection",
+        "ConnectionAnswer": ".connection_answer",
+        "ConnectionsAnswer": ".connections_answer",
+        "DagImportError": ".dag_import_error",
+        "DagList": ".dag_list",
+        "DagState": ".dag_state",
+        "DiffResult": ".diff_result",
+        "DoneAnswer": ".done_answer",
+        "EntitySetAnswer": ".entity_set_answer",
+        "FailedDeps": ".failed_deps",
+        "FileList": ".file_list",
+        "FileResult": ".file_result",
+        "Files": ".files",
+        "Health": ".health",
+        "InstanceDetail": ".instance_detail",
+        "InstanceState": ".instance_state",
+        "ListedDag": ".listed_dag",
+        "ListedTask": ".listed_task",
+        "ListedWorkflow": ".listed_workflow",
+        "LiveFile": ".live_file",
+        "Login": ".login",
+        "NewWorkflow": ".new_workflow",
+        "NewWorkflowForce": ".new_workflow_force",
+        "NewWorkflowPause": ".new_workflow_pause",
+        "NewWorkflowUnpause": ".new_workflow_unpause",
+        "OlderAnswer": ".older_answer",
+        "Operation": ".operation",
+        "OperationCounts": ".operation_counts",
+        "OperationList": ".operation_list",
+        "OperationResult": ".operation_result",
+        "ParsedFileReport": ".parsed_file_report",
+        "PauseResult": ".pause_result",
+        "Pool": ".pool",
+        "PoolAnswer": ".pool_answer",
+        "PoolsAnswer": ".pools_answer",
+        "Problem": ".problem",
+        "QueueResult": ".queue_result",
+        "RenderResult": ".render_result",
+        "RenderedInstance": ".rendered_instance",
+        "RestartResult": ".restart_result",
+        "RestartResultMessage": ".restart_result_message",
+        "Revision": ".revision",
+        "RevisionList": ".revision_list",
+        "RevisionResult": ".revision_result",
+        "Revocation": ".revocation",
+        "RunState": ".run_state",
+        "ScanResult": ".scan_result",
+        "SelectedRun": ".selected_run",
+        "Service": ".service",
+        "ServiceAnswer": ".service_answer",
+        "Services": ".services",
+        "SyncResult": ".sync_result",
+        "SyncSource": ".sync_source",
+        "SyncSourceList": ".sync_source_list",
+        "SyncSourceResult": ".sync_source_result",
+        "SyncStatus": ".sync_status",
+        "TaskChanges": ".task_changes",
+        "TaskDetail": ".task_detail",
+        "TaskList": ".task_list",
+        "TaskState": ".task_state",
+        "TestResult": ".test_result",
+        "Tokens": ".tokens",
+        "TriggerResult": ".trigger_result",
+        "UnmetDependency": ".unmet_dependency",
+        "ValidationResult": ".validation_result",
+        "Variable": ".variable",
+        "VariableAnswer": ".variable_answer",
+        "VariableExportAnswer": ".variable_export_answer",
+        "VariableImportAnswer": ".variable_import_answer",
+        "VariablesAnswer": ".variables_answer",
+        "Version": ".version",
+        "WorkflowAnswer": ".workflow_answer",
+        "WorkflowDag": ".workflow_dag",
+        "WorkflowDefaultArgs": ".workflow_default_args",
+        "WorkflowRequest": ".workflow_request",
+        "WorkflowTask": ".workflow_task",
+        "WorkflowsAnswer": ".workflows_answer",
+    }
+
+    def __getattr__(name: str) -> object:
+        if (module_name := _exports.get(name)) is None:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(import_module(module_name, __name__), name)
+        globals()[name] = value
+        return value
+
+    def __dir__() -> list[str]:
+        return sorted(globals().keys() | _exports.keys())

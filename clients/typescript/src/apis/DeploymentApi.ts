@@ -142,6 +142,57 @@ export interface DeleteDagByGetRequest {
     idempotencyKey?: string;
 }
 
+export interface DeployArchiveRequest {
+    /**
+     * A zip; the names of its members are the files\' names below `path`.
+     */
+    archive: Blob;
+    /**
+     * The revision that the DAG folder must be at, with or without quotes; where it has moved on, the answer is
+     * a 412 and nothing changes.
+     *
+     */
+    ifMatch?: string;
+    /**
+     * Any text that names this request alone, such as a UUID. Sent again with the same key within a day, the
+     * request is not done again: its first answer is given again. Another request with the same key is a 400.
+     *
+     */
+    idempotencyKey?: string;
+    /**
+     * A folder below the DAG folder to put the files in; created where missing.
+     */
+    path?: string;
+    /**
+     * Delete the files below `path` that the archive lacks, but for those a purge would keep.
+     */
+    deleteMissing?: boolean;
+    /**
+     * Replace files that exist.
+     */
+    force?: boolean;
+    /**
+     * Pause the DAGs; not with `unpause`.
+     */
+    pause?: boolean;
+    /**
+     * Unpause the DAGs.
+     */
+    unpause?: boolean;
+    /**
+     * Make the DAGs live before answering.
+     */
+    otfSync?: boolean;
+    /**
+     * Check everything and change nothing.
+     */
+    dryRun?: boolean;
+    /**
+     * Why; the history keeps it, the first line as its subject.
+     */
+    message?: string;
+}
+
 export interface DeployDagRequest {
     /**
      * The DAG file, `.py` or `.zip`; its file name is the name in the DAG folder.
@@ -660,6 +711,125 @@ export class DeploymentApi extends runtime.BaseAPI {
      */
     async deleteDagByGet(requestParameters: DeleteDagByGetRequest = {}, initOverrides?: RequestInit | runtime.InitOverrideFunction): Promise<ChangeResult> {
         const response = await this.deleteDagByGetRaw(requestParameters, initOverrides);
+        return await response.value();
+    }
+
+    /**
+     * Creates request options for deployArchive without sending the request
+     */
+    async deployArchiveRequestOpts(requestParameters: DeployArchiveRequest): Promise<runtime.RequestOpts> {
+        if (requestParameters['archive'] == null) {
+            throw new runtime.RequiredError(
+                'archive',
+                'Required parameter "archive" was null or undefined when calling deployArchive().'
+            );
+        }
+
+        const queryParameters: any = {};
+
+        const headerParameters: runtime.HTTPHeaders = {};
+
+        if (requestParameters['ifMatch'] != null) {
+            headerParameters['If-Match'] = String(requestParameters['ifMatch']);
+        }
+
+        if (requestParameters['idempotencyKey'] != null) {
+            headerParameters['Idempotency-Key'] = String(requestParameters['idempotencyKey']);
+        }
+
+        if (this.configuration && this.configuration.accessToken) {
+            const token = this.configuration.accessToken;
+            const tokenString = await token("bearer", []);
+
+            if (tokenString) {
+                headerParameters["Authorization"] = `Bearer ${tokenString}`;
+            }
+        }
+        if (this.configuration && (this.configuration.username !== undefined || this.configuration.password !== undefined)) {
+            headerParameters["Authorization"] = "Basic " + btoa(this.configuration.username + ":" + this.configuration.password);
+        }
+        const consumes: runtime.Consume[] = [
+            { contentType: 'multipart/form-data' },
+        ];
+        // @ts-ignore: canConsumeForm may be unused
+        const canConsumeForm = runtime.canConsumeForm(consumes);
+
+        let formParams: { append(param: string, value: any): any };
+        // Operations take multipart forms, with files or without.
+        let useForm = canConsumeForm;
+        // use FormData to transmit files using content-type "multipart/form-data"
+        useForm = canConsumeForm;
+        if (useForm) {
+            formParams = new FormData();
+        } else {
+            formParams = new URLSearchParams();
+        }
+
+        if (requestParameters['archive'] != null) {
+            formParams.append('archive', requestParameters['archive'] as any);
+        }
+
+        if (requestParameters['path'] != null) {
+            formParams.append('path', requestParameters['path'] as any);
+        }
+
+        if (requestParameters['deleteMissing'] != null) {
+            formParams.append('delete_missing', requestParameters['deleteMissing'] as any);
+        }
+
+        if (requestParameters['force'] != null) {
+            formParams.append('force', requestParameters['force'] as any);
+        }
+
+        if (requestParameters['pause'] != null) {
+            formParams.append('pause', requestParameters['pause'] as any);
+        }
+
+        if (requestParameters['unpause'] != null) {
+            formParams.append('unpause', requestParameters['unpause'] as any);
+        }
+
+        if (requestParameters['otfSync'] != null) {
+            formParams.append('otf_sync', requestParameters['otfSync'] as any);
+        }
+
+        if (requestParameters['dryRun'] != null) {
+            formParams.append('dry_run', requestParameters['dryRun'] as any);
+        }
+
+        if (requestParameters['message'] != null) {
+            formParams.append('message', requestParameters['message'] as any);
+        }
+
+
+        let urlPath = `/deploy_archive`;
+
+        return {
+            path: urlPath,
+            method: 'POST',
+            headers: headerParameters,
+            query: queryParameters,
+            body: formParams,
+        };
+    }
+
+    /**
+     * Unpacks a zip and puts its files below `path` as one change, all or nothing: DAG files, modules and data. Each Python file is parsed first as it will lie there, beside the others, but need not define a DAG. To have a zip in the folder as it is, use `deploy_dag`.  Needs the right to edit each DAG that the files define or defined before, and on all DAGs where a file defines none; with `delete_missing`, the right to delete all DAGs too.
+     * Deploy the files of an archive
+     */
+    async deployArchiveRaw(requestParameters: DeployArchiveRequest, initOverrides?: RequestInit | runtime.InitOverrideFunction): Promise<runtime.ApiResponse<ChangeResult>> {
+        const requestOptions = await this.deployArchiveRequestOpts(requestParameters);
+        const response = await this.request(requestOptions, initOverrides);
+
+        return new runtime.JSONApiResponse(response, (jsonValue) => ChangeResultFromJSON(jsonValue));
+    }
+
+    /**
+     * Unpacks a zip and puts its files below `path` as one change, all or nothing: DAG files, modules and data. Each Python file is parsed first as it will lie there, beside the others, but need not define a DAG. To have a zip in the folder as it is, use `deploy_dag`.  Needs the right to edit each DAG that the files define or defined before, and on all DAGs where a file defines none; with `delete_missing`, the right to delete all DAGs too.
+     * Deploy the files of an archive
+     */
+    async deployArchive(requestParameters: DeployArchiveRequest, initOverrides?: RequestInit | runtime.InitOverrideFunction): Promise<ChangeResult> {
+        const response = await this.deployArchiveRaw(requestParameters, initOverrides);
         return await response.value();
     }
 

@@ -14,6 +14,11 @@
 
 import * as runtime from '../runtime.js';
 import {
+    type OperationList,
+    OperationListFromJSON,
+    OperationListToJSON,
+} from '../models/OperationList.js';
+import {
     type OperationResult,
     OperationResultFromJSON,
     OperationResultToJSON,
@@ -36,6 +41,13 @@ export interface GetOperationRequest {
      * Id of the operation, the last part of the `Location` that it was accepted with.
      */
     operationId: string;
+}
+
+export interface ListOperationsRequest {
+    /**
+     * Those in this state alone.
+     */
+    state?: ListOperationsStateEnum;
 }
 
 /**
@@ -159,4 +171,69 @@ export class OperationsApi extends runtime.BaseAPI {
         return await response.value();
     }
 
+    /**
+     * Creates request options for listOperations without sending the request
+     */
+    async listOperationsRequestOpts(requestParameters: ListOperationsRequest): Promise<runtime.RequestOpts> {
+        const queryParameters: any = {};
+
+        if (requestParameters['state'] != null) {
+            queryParameters['state'] = requestParameters['state'];
+        }
+
+        const headerParameters: runtime.HTTPHeaders = {};
+
+        if (this.configuration && this.configuration.accessToken) {
+            const token = this.configuration.accessToken;
+            const tokenString = await token("bearer", []);
+
+            if (tokenString) {
+                headerParameters["Authorization"] = `Bearer ${tokenString}`;
+            }
+        }
+        if (this.configuration && (this.configuration.username !== undefined || this.configuration.password !== undefined)) {
+            headerParameters["Authorization"] = "Basic " + btoa(this.configuration.username + ":" + this.configuration.password);
+        }
+
+        let urlPath = `/operations`;
+
+        return {
+            path: urlPath,
+            method: 'GET',
+            headers: headerParameters,
+            query: queryParameters,
+        };
+    }
+
+    /**
+     * Requests that go on in the background, and those that ended within a day; newest first.
+     * List the operations
+     */
+    async listOperationsRaw(requestParameters: ListOperationsRequest, initOverrides?: RequestInit | runtime.InitOverrideFunction): Promise<runtime.ApiResponse<OperationList>> {
+        const requestOptions = await this.listOperationsRequestOpts(requestParameters);
+        const response = await this.request(requestOptions, initOverrides);
+
+        return new runtime.JSONApiResponse(response, (jsonValue) => OperationListFromJSON(jsonValue));
+    }
+
+    /**
+     * Requests that go on in the background, and those that ended within a day; newest first.
+     * List the operations
+     */
+    async listOperations(requestParameters: ListOperationsRequest = {}, initOverrides?: RequestInit | runtime.InitOverrideFunction): Promise<OperationList> {
+        const response = await this.listOperationsRaw(requestParameters, initOverrides);
+        return await response.value();
+    }
+
 }
+
+/**
+ * @export
+ */
+export const ListOperationsStateEnum = {
+    Running: 'running',
+    Succeeded: 'succeeded',
+    Failed: 'failed',
+    Cancelled: 'cancelled',
+} as const;
+export type ListOperationsStateEnum = typeof ListOperationsStateEnum[keyof typeof ListOperationsStateEnum];

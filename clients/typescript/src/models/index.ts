@@ -42,6 +42,7 @@ export * from './NewWorkflowUnpause.js';
 export * from './OlderAnswer.js';
 export * from './Operation.js';
 export * from './OperationCounts.js';
+export * from './OperationList.js';
 export * from './OperationResult.js';
 export * from './ParsedFileReport.js';
 export * from './PauseResult.js';
