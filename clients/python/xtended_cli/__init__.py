@@ -1,0 +1,1 @@
+"""`xtended`: drive Apache Airflow from a shell, through the generated client."""

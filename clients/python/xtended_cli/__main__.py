@@ -1,0 +1,5 @@
+"""`python -m xtended_cli`."""
+
+from xtended_cli.main import main
+
+main()
