@@ -21,33 +21,38 @@ export REDOCLY_TELEMETRY := off
 export REDOCLY_SUPPRESS_UPDATE_NOTICE := true
 
 .DEFAULT_GOAL := help
-.PHONY: help run test soak lint format bench clients dist requirements clean
+.PHONY: help run test soak lint check-breaking format bench clients dist requirements clean
 .SECONDARY:
 
 help: ## Show this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 	@echo 'HOST=airflow3 (default), airflow2 or all says which Airflow; ARGS="..." is passed on.'
 
 run: $(HOSTS:%=.venv/%/.host) ## Start Airflow with this extension, on http://localhost:8080
 	$(if $(filter 1,$(words $(HOSTS))),,$(error make run starts one Airflow: HOST=airflow3 or HOST=airflow2))
 	@exec .venv/$(HOST)/bin/python scripts/run.py $(ARGS)
 
-test: $(HOSTS:%=.venv/%/.dev) .venv/tools/.done .venv/servers/.done .venv/client/.done clients/typescript/dist/.done ## Run the tests
+test: $(HOSTS:%=.venv/%/.dev) .venv/tools/.done node_modules/.done .venv/servers/.done .venv/client/.done clients/typescript/dist/.done ## Run the tests
 	@.venv/$(firstword $(HOSTS))/bin/python $(if $(filter 1,$(words $(HOSTS))),-m pytest,scripts/test_hosts.py) $(ARGS)
 
 soak: .venv/$(HOST)/.dev .venv/servers/.done ## Kill writers, the web server, and it again during syncs, 200 times each (hours)
 	XTENDED_KILLS=200 XTENDED_KILL_FILES=1000 XTENDED_SERVER_KILLS=200 .venv/$(HOST)/bin/python -m pytest \
 		tests/dagstore/test_crash.py tests/contract/test_killed.py $(ARGS)
 
-lint: .venv/airflow3/.dev .venv/airflow2/.dev .venv/tools/.done .venv/clients/.done node_modules/.done ## Check style, types, layers and the spec
+lint: .venv/airflow3/.dev .venv/airflow2/.dev .venv/tools/.done .venv/client/.done .venv/clients/.done node_modules/.done ## Check style, types, layers and the spec
 	$(TOOLS)/ruff check .
 	$(TOOLS)/ruff format --check .
 	.venv/airflow3/bin/mypy
 	MYPYPATH=src .venv/airflow2/bin/mypy src/xtended/airflow_host/airflow2/*.py src/xtended/wsgi.py
+	MYPYPATH=clients/python .venv/airflow3/bin/mypy --python-executable .venv/client/bin/python --follow-imports=silent -p xtended_cli
 	PYTHONPATH=src $(TOOLS)/lint-imports --no-cache
 	$(TOOLS)/openapi-spec-validator $(SPEC)
 	PATH="$(CURDIR)/$(TOOLS):$$PATH" node_modules/.bin/redocly lint $(SPEC)
 	.venv/uv/bin/python scripts/generate_clients.py --check
+	PATH="$(CURDIR)/$(TOOLS):$$PATH" .venv/uv/bin/python scripts/check_breaking.py
+
+check-breaking: node_modules/.done $(UV) ## Fail where the spec breaks clients of the last release, unannounced
+	@PATH="$(CURDIR)/$(TOOLS):$$PATH" .venv/uv/bin/python scripts/check_breaking.py
 
 format: .venv/tools/.done ## Put the code into shape
 	$(TOOLS)/ruff check --fix .
