@@ -34,6 +34,8 @@ T = TypeVar("T")
 
 # SQLite refuses a write at once where another process wrote since this one began to read.
 ATTEMPTS = 8
+# From these, an instance goes on with the try that it is in.
+_SAME_TRY = frozenset({TaskInstanceState.SCHEDULED.value, TaskInstanceState.UP_FOR_RESCHEDULE.value})
 
 
 class RunTables(Protocol):
@@ -293,10 +295,16 @@ class ChangingRuns(SessionRuns):
             require_pool(self.session, pool)
         self._row(run).set_state(DagRunState.RUNNING)
         self.session.flush()
+        table = TaskInstance.__table__
         values: dict[str, Any] = {"state": TaskInstanceState.SCHEDULED.value}
+        if instance.state not in _SAME_TRY:
+            # What its executor may yet say of the try before is told from this one by its number.
+            values["try_number"] = table.c.try_number + 1
+        if "scheduled_dttm" in table.c:
+            values["scheduled_dttm"] = datetime.now(UTC)
         if pool is not None:
             values["pool"] = pool
-        waiting = update(TaskInstance.__table__).where(one_instance(run.dag_id, run.run_id)).values(**values)
+        waiting = update(table).where(one_instance(run.dag_id, run.run_id)).values(**values)
         self.session.execute(waiting, which(instance))
 
     def create_backfill(self, new: NewBackfill) -> Backfill:

@@ -150,6 +150,8 @@ def test_one_task_of_a_finished_run_runs_again_alone(control: Control) -> None:
     )
     assert control.finished("chain", "again1") == "success"
     assert control.marks("again1") == ["a", "b", "c", "b"]
+    tries = {task["task_id"]: task["try_number"] for task in control.tasks("chain", "again1")}
+    assert tries == {"a": 1, "b": 2, "c": 1}
 
 
 def test_a_task_that_waits_to_be_tried_again_is_tried_now(control: Control) -> None:
@@ -162,6 +164,8 @@ def test_a_task_that_waits_to_be_tried_again_is_tried_now(control: Control) -> N
     assert [unmet["name"] for unmet in body["dependencies"]] == ["Not In Retry Period"]
     success(_send(control.api, "/run", **fields, ignore_dependencies="y"))
     assert control.finished("retried", "again2") == "success"
+    (task,) = control.tasks("retried", "again2")
+    assert task["try_number"] == 2
 
 
 def test_a_task_whose_trigger_rule_is_not_met_is_refused(control: Control) -> None:
