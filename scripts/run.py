@@ -245,7 +245,10 @@ def run(options: argparse.Namespace) -> NoReturn:
             say(banner(airflow, warning, time.monotonic() - began))
             if options.ready_file:
                 about = {"url": airflow.url, "host": home.kind, "airflow": home.airflow_version}
-                options.ready_file.write_text(json.dumps(about))
+                # Whoever waits for it must not find it empty.
+                unfinished = options.ready_file.with_name(f"{options.ready_file.name}.unfinished")
+                unfinished.write_text(json.dumps(about))
+                unfinished.replace(options.ready_file)
             airflow.watch()
         except StopAsked:
             say("\nStopping")
