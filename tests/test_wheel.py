@@ -27,10 +27,12 @@ def test_the_wheel_carries_the_spec_as_it_is(wheel):
     assert shipped == (CHECKOUT / "openapi" / "xtended.yaml").read_bytes()
 
 
-def test_the_wheel_carries_every_module_and_template_and_nothing_beside_the_package(wheel):
+def test_the_wheel_carries_every_module_template_and_page_and_nothing_beside_the_package(wheel):
     source = CHECKOUT / "src"
-    written = (path for kind in ("*.py", "*.j2") for path in source.rglob(kind))
+    kinds = ("*.py", "*.j2", "templates/**/*.html", "web/*.*", "web/assets/*")
+    written = (path for kind in kinds for path in source.rglob(kind))
     modules = {path.relative_to(source).as_posix() for path in written}
+    assert {"xtended/web/deployments.html", "xtended/web/swagger.html"} < modules
     names = {name for name in wheel.namelist() if ".dist-info/" not in name}
     assert names == modules | {"xtended/openapi/xtended.yaml"}
 

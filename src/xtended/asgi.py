@@ -46,6 +46,7 @@ from xtended.api import (
     read_operations,
 )
 from xtended.asgi_older import InProcess, OlderUrls
+from xtended.asgi_pages import QuietChallenge, add_web_page
 from xtended.authentication import REFRESH_TOKEN, holder
 from xtended.binding import (
     FORM_OVERHEAD,
@@ -62,6 +63,7 @@ from xtended.legacy.token import check_token
 from xtended.problems import BadRequest, Problem
 from xtended.relaying import VOUCHED_FOR
 from xtended.services import Services
+from xtended.web_pages import SWAGGER_UI
 
 log = logging.getLogger(__name__)
 
@@ -196,7 +198,7 @@ class _BodyLimit:
         await self._app(scope, counted, send)
 
 
-def create_app(services: Services) -> FastAPI:
+def create_app(services: Services, *, swagger_ui: bool) -> FastAPI:
     """The mountable application. Raises SpecError where the spec can't be served safely.
 
     Connexion's application is wrapped in FastAPI because Airflow enters the lifespan of those alone.
@@ -211,7 +213,8 @@ def create_app(services: Services) -> FastAPI:
         resolver=_Bound(services, operations),
         strict_validation=True,
         security_map=_security_map(gate),
-        swagger_ui_options=SwaggerUIOptions(swagger_ui_path="/ui"),
+        # The page is ours; this serves openapi.json alone.
+        swagger_ui_options=SwaggerUIOptions(swagger_ui=False),
     )
     for kind, handler in _ERROR_HANDLERS.items():
         connexion_app.add_error_handler(kind, handler)
@@ -226,7 +229,10 @@ def create_app(services: Services) -> FastAPI:
             services.parser.close()
 
     app = FastAPI(lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
-    app.mount("/", OlderUrls(_BodyLimit(connexion_app, services.max_file_bytes + FORM_OVERHEAD), services))
+    if swagger_ui:
+        add_web_page(app, "/ui", SWAGGER_UI)
+    limited = _BodyLimit(connexion_app, services.max_file_bytes + FORM_OVERHEAD)
+    app.mount("/", QuietChallenge(OlderUrls(limited, services)))
     services.relay = SpecRelay(spec, InProcess(app))
     return app
 

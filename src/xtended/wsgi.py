@@ -7,7 +7,6 @@ import io
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import IO, Any, BinaryIO, cast
 
 from connexion.apis.flask_api import FlaskApi
@@ -72,7 +71,9 @@ from xtended.older_page import older_page
 from xtended.problems import Problem
 from xtended.relaying import VOUCHED_FOR
 from xtended.services import Services
+from xtended.web_pages import QUIET_CHALLENGE, SWAGGER_UI, asks_quietly
 from xtended.wsgi_older import in_older_words, in_process, serve_at_root
+from xtended.wsgi_pages import add_web_page
 
 log = logging.getLogger(__name__)
 
@@ -255,11 +256,10 @@ class _Counted(io.RawIOBase):
         return len(data)
 
 
-def create_blueprint(services: Services, swagger_ui: Path | None, challenge: Callable[[], str]) -> Blueprint:
+def create_blueprint(services: Services, challenge: Callable[[], str], *, swagger_ui: bool) -> Blueprint:
     """The mountable API. Raises SpecError where the spec can't be served safely.
 
-    `swagger_ui` is the folder of Swagger UI's files; None where it is not wanted. `challenge` gives the
-    WWW-Authenticate of a 401.
+    `challenge` gives the WWW-Authenticate of a 401.
     """
     spec = offered_spec(services.settings)
     operations = read_operations(spec)
@@ -275,12 +275,11 @@ def create_blueprint(services: Services, swagger_ui: Path | None, challenge: Cal
         resolver=_Bound(services, operations),
         strict_validation=True,
         validator_map={"parameter": _Parameters, "body": _Body},
-        options={
-            "uri_parser_class": UriParser,
-            "swagger_ui": swagger_ui is not None,
-            **({"swagger_path": str(swagger_ui)} if swagger_ui else {}),
-        },
+        # The page is ours; Connexion serves openapi.json alone.
+        options={"uri_parser_class": UriParser, "swagger_ui": False},
     ).blueprint
+    if swagger_ui:
+        add_web_page(blueprint, "/ui", SWAGGER_UI)
     _add_refusals(blueprint, Paths(operations))
     serve_at_root(blueprint, operations, older_page(spec))
     services.relay = SpecRelay(spec, in_process)
@@ -298,7 +297,8 @@ def create_blueprint(services: Services, swagger_ui: Path | None, challenge: Cal
     @blueprint.after_request
     def finish(response: Response) -> Response:
         if response.status_code == 401:
-            response.headers["WWW-Authenticate"] = challenge()
+            quiet = asks_quietly(request.headers.get("X-Requested-With"))
+            response.headers["WWW-Authenticate"] = QUIET_CHALLENGE if quiet else challenge()
         # As Airflow does for its own API: a script that logs in by a header leaves no session behind.
         request_ctx.session = NullSession()
         return in_older_words(response, services)

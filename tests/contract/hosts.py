@@ -58,6 +58,8 @@ class Airflow(Protocol):
     """Whether the database says how long a file's last parse took."""
     newer_rules: Sequence[str]
     """Trigger rules that not every Airflow has."""
+    deployments_page: str
+    """Path of the page of Airflow's UI that shows the extension's Deployments page."""
     run_settings: Mapping[str, str]
     """What a server needs to run several tasks at once, and to notice soon that one was ended."""
 
@@ -124,6 +126,7 @@ class Airflow3:
     keeps_backfills = True
     keeps_parse_times = True
     newer_rules: Sequence[str] = ("all_done_min_one_success",)
+    deployments_page = "/plugin/xtended-deployments"
     run_settings: Mapping[str, str] = {"AIRFLOW__API__WORKERS": "1"}
     fab_settings: Mapping[str, str] = {
         "AIRFLOW__CORE__AUTH_MANAGER": "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager"
@@ -231,6 +234,7 @@ class Airflow2:
     keeps_parse_times = False
     newer_rules: Sequence[str] = ()
     # Airflow 2 keeps SQLite for one task at a time, but for this switch of its own tests.
+    deployments_page = "/xtended_api/view/deployments"
     run_settings: Mapping[str, str] = {
         "_AIRFLOW__SKIP_DATABASE_EXECUTOR_COMPATIBILITY_CHECK": "1",
         "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",

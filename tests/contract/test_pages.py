@@ -81,12 +81,23 @@ def test_swagger_ui_takes_nothing_from_another_host(browser: httpx.Client, serve
 
 def test_swagger_ui_is_pointed_at_the_spec_of_this_server(browser: httpx.Client) -> None:
     page = browser.get(f"{PREFIX}/ui/")
-    scripts = page.text
-    for source in re.findall(r'<script[^>]+src="([^"]+)"', page.text):
-        if "bundle" not in source and "preset" not in source:
-            scripts += browser.get(urljoin(str(page.url), source)).text
-    assert f"{PREFIX}/openapi.json" in scripts
-    assert "petstore" not in scripts
+    (source,) = re.findall(r'<script[^>]+src="([^"]+)"', page.text)
+    script = browser.get(urljoin(str(page.url), source)).text
+    assert "../openapi.json" in script
+    assert urljoin(str(page.url), "../openapi.json").endswith(f"{PREFIX}/openapi.json")
+
+
+@pytest.mark.parametrize("path", ["/xtended_api/deployments/", f"{PREFIX}/ui/"])
+def test_pages_take_nothing_that_is_not_theirs(browser: httpx.Client, path: str) -> None:
+    page = browser.get(path)
+    policy = page.headers["content-security-policy"].split("; ")
+    assert {"default-src 'none'", "script-src 'self'", "frame-ancestors 'self'"} <= set(policy)
+    assert "'unsafe-inline'" not in page.headers["content-security-policy"]
+    assert page.headers["x-content-type-options"] == "nosniff"
+    for name in ("..%2fplugin.py", "%2e%2e/plugin.py", "assets/", "assets/../../plugin.py", "nothing.js"):
+        answer = browser.get(f"{path}{name}")
+        assert answer.status_code == 404, name
+        assert b"import" not in answer.content
 
 
 def test_swagger_ui_is_found_without_the_slash(browser: httpx.Client) -> None:

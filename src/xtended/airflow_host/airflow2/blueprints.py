@@ -6,7 +6,7 @@ import functools
 import logging
 from typing import Any
 
-from airflow.www.constants import SWAGGER_BUNDLE, SWAGGER_ENABLED
+from airflow.www.constants import SWAGGER_ENABLED
 from airflow.www.extensions.init_views import set_cors_headers_on_response
 from flask import Blueprint, Response, request
 from flask.blueprints import BlueprintSetupState
@@ -19,7 +19,9 @@ from xtended.pages import landing_page
 from xtended.problems import MEDIA_TYPE, Misconfigured
 from xtended.services import Services
 from xtended.settings import SettingsError
+from xtended.web_pages import DEPLOYMENTS
 from xtended.wsgi import create_blueprint, route_the_rest
+from xtended.wsgi_pages import add_web_page
 
 log = logging.getLogger(__name__)
 
@@ -37,8 +39,7 @@ def _api() -> tuple[Blueprint, dict[str, Any]]:
     try:
         host = Airflow2Host()
         services = Services.assemble(host)
-        swagger_ui = SWAGGER_BUNDLE if SWAGGER_ENABLED else None
-        blueprint = create_blueprint(services, swagger_ui, host.identity.challenge)
+        blueprint = create_blueprint(services, host.identity.challenge, swagger_ui=SWAGGER_ENABLED)
         spec = offered_spec(services.settings)
     except (SettingsError, SpecError) as error:
         log.error("Airflow Xtended is not available: %s", error)
@@ -72,10 +73,11 @@ def _unavailable(reason: str) -> Blueprint:
 
 
 def _pages(spec: dict[str, Any]) -> Blueprint:
-    blueprint = Blueprint(PAGES, __name__, url_prefix=f"/{PAGES}")
+    blueprint = Blueprint(PAGES, __name__, url_prefix=f"/{PAGES}", template_folder="templates")
 
     @blueprint.route("/")
     def landing() -> Response:
         return Response(landing_page(spec, request.script_root), mimetype="text/html")
 
+    add_web_page(blueprint, "/deployments", DEPLOYMENTS)
     return blueprint

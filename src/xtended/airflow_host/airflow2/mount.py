@@ -6,7 +6,10 @@ from typing import Any
 
 from airflow import settings
 
+from xtended.web_pages import is_built
+
 PAGES = "xtended_api"
+CATEGORY = "Xtended API"
 
 
 def mount_points() -> dict[str, Any]:
@@ -16,8 +19,9 @@ def mount_points() -> dict[str, Any]:
         "flask_blueprints": property(_blueprints),
         # Airflow makes an address of the endpoint's name, wherever the webserver is served.
         "appbuilder_menu_items": [
-            {"name": "Reference Docs", "category": "Xtended API", "href": f"{PAGES}.landing"},
+            {"name": "Reference Docs", "category": CATEGORY, "href": f"{PAGES}.landing"},
         ],
+        "appbuilder_views": property(_views),
     }
 
 
@@ -36,3 +40,12 @@ def _blueprints(plugin: object) -> list[Any]:
     from xtended.airflow_host.airflow2.blueprints import blueprints
 
     return list(blueprints())
+
+
+def _views(plugin: object) -> list[Any]:
+    # Asked for by the webserver alone, too.
+    from xtended.airflow_host.airflow2.deployments_view import DeploymentsView
+
+    if not is_built():
+        return []
+    return [{"name": "Deployments", "category": CATEGORY, "view": DeploymentsView()}]

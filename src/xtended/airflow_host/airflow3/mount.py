@@ -6,6 +6,7 @@ import logging
 from typing import Any
 
 from airflow.api_fastapi.app import API_ROOT_PATH
+from airflow.configuration import conf
 from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, JSONResponse
 
@@ -16,6 +17,7 @@ from xtended.pages import landing_page
 from xtended.problems import MEDIA_TYPE, Misconfigured
 from xtended.services import Services
 from xtended.settings import SettingsError
+from xtended.web_pages import DEPLOYMENTS, is_built
 
 log = logging.getLogger(__name__)
 
@@ -25,17 +27,23 @@ PAGES_PREFIX = "/xtended_api"
 def mount_points() -> dict[str, list[dict[str, Any]]]:
     """Attributes of an `AirflowPlugin`. Never raises: a broken setting of ours must not stop Airflow."""
     mounted, spec = _api()
+    views = [_menu_entry("Reference Docs", "xtended-reference-docs", f"{PAGES_PREFIX}/")]
+    if is_built():
+        views.append(_menu_entry("Deployments", "xtended-deployments", f"{PAGES_PREFIX}/deployments/"))
+        if _swagger_ui_wanted():
+            views.append(_menu_entry("Swagger UI", "xtended-swagger-ui", f"{PREFIX}/ui/"))
     return {
         "fastapi_apps": [
             *mounted,
             {"app": _pages(spec), "url_prefix": PAGES_PREFIX, "name": "Airflow Xtended pages"},
         ],
         # Airflow's UI shows the category, "Xtended API", only where there are two entries or more.
-        "external_views": [
-            _menu_entry("Reference Docs", "xtended-reference-docs", f"{PAGES_PREFIX}/"),
-            _menu_entry("Swagger UI", "xtended-swagger-ui", f"{PREFIX}/ui/"),
-        ],
+        "external_views": views,
     }
+
+
+def _swagger_ui_wanted() -> bool:
+    return conf.getboolean("api", "enable_swagger_ui", fallback=True)
 
 
 def _menu_entry(name: str, route: str, path: str) -> dict[str, Any]:
@@ -59,7 +67,7 @@ def _api() -> tuple[list[dict[str, Any]], dict[str, Any]]:
     older, spec = True, load_spec()
     try:
         services = Services.assemble(Airflow3Host())
-        app = create_app(services)
+        app = create_app(services, swagger_ui=_swagger_ui_wanted())
         older, spec = services.settings.legacy_urls, offered_spec(services.settings)
     except (SettingsError, SpecError) as error:
         log.error("Airflow Xtended is not available: %s", error)
@@ -91,6 +99,8 @@ def _unavailable(reason: str) -> FastAPI:
 
 
 def _pages(spec: dict[str, Any]) -> FastAPI:
+    from xtended.asgi_pages import add_web_page
+
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
 
     @app.get("/")
@@ -98,4 +108,5 @@ def _pages(spec: dict[str, Any]) -> FastAPI:
         base = request.scope.get("root_path", "").removesuffix(PAGES_PREFIX)
         return HTMLResponse(landing_page(spec, base))
 
+    add_web_page(app, "/deployments", DEPLOYMENTS)
     return app
