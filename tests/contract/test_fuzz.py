@@ -17,7 +17,7 @@ from contract.checks import success
 from contract.server import CHECKOUT, Server
 
 FUZZING = CHECKOUT / "tests" / "contract" / "fuzzing"
-EXAMPLES = 25
+EXAMPLES = 15
 SEED = 20261124
 
 
