@@ -54,8 +54,8 @@ class HistoryPanel extends LitElement {
     window.removeEventListener(CHANGED, this.reload);
   }
 
+  // A difference that is open stays so: whoever has just asked for it must not lose it to a deploy.
   private reload = async (): Promise<void> => {
-    this.open = null;
     await this.attempt(async () => {
       const page = await history.listRevisions({ limit: PAGE });
       this.revisions = page.revisions;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from contract.browser.conftest import Tab, drop
 from contract.checks import success
 from contract.server import CHECKOUT, Server
 
+_numbers = itertools.count(1)
 AXE = CHECKOUT / "node_modules" / "axe-core" / "axe.min.js"
 # Airflow loads only files that speak of DAGs.
 BROKEN = b"import os  # for an Airflow DAG\n\nimport no_such_library\n\nx = 1\n"
@@ -22,9 +24,12 @@ BROKEN = b"import os  # for an Airflow DAG\n\nimport no_such_library\n\nx = 1\n"
 def _deploy(frame: Frame, name: str, content: bytes, *, replaces: bool = False) -> None:
     if replaces:
         frame.get_by_label("Replace files that exist").check()
+    why = f"deployed as number {next(_numbers)}"
+    frame.get_by_label("Why").fill(why)
     drop(frame, {name: content})
     frame.get_by_role("button", name="Deploy", exact=True).click()
     expect(frame.locator("deploy-panel .good")).to_contain_text("uploaded")
+    expect(frame.locator(".timeline li").first).to_contain_text(why)
 
 
 def _violations(frame: Frame) -> list[str]:
