@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from xtended.access import Rule, RuleError, admit, require_dags
-from xtended.airflow_host.base import (
+from xtended.airflow_host.identity import (
     BasicCredentials,
     BearerCredentials,
     Credentials,

@@ -11,7 +11,7 @@ import pytest
 
 from xtended import api
 from xtended.access import Rule
-from xtended.airflow_host.base import User
+from xtended.airflow_host.identity import User
 from xtended.api import Envelope, FormBooleans, Operation, Paths, SpecError, load_spec, read_operations
 from xtended.problems import NotFound
 

@@ -20,7 +20,8 @@ from dataclasses import dataclass
 from typing import Any, Literal, cast, get_args
 from urllib.parse import urlsplit
 
-from xtended.airflow_host.base import (
+from xtended.airflow_host.entities import Resource
+from xtended.airflow_host.identity import (
     Credentials,
     Identity,
     Method,
@@ -28,7 +29,6 @@ from xtended.airflow_host.base import (
     User,
     VouchedCredentials,
 )
-from xtended.airflow_host.entities import Resource
 from xtended.problems import Forbidden, MethodNotAllowed, Unauthenticated
 
 Scope = Literal[

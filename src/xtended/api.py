@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 import yaml
 
 from xtended.access import UNGUARDED, Rule, RuleError, missing_credentials
-from xtended.airflow_host.base import User
+from xtended.airflow_host.identity import User
 from xtended.problems import MEDIA_TYPE, BadRequest, Problem, problem_body
 from xtended.progress import Watch, unwatched
 from xtended.services import Services

@@ -15,24 +15,14 @@ from connexion.exceptions import ProblemException
 from connexion.lifecycle import ConnexionRequest, ConnexionResponse
 from connexion.options import SwaggerUIOptions
 from connexion.resolver import Resolution, Resolver
-from connexion.security import ApiKeySecurityHandler, BasicSecurityHandler, BearerSecurityHandler
 from connexion.uri_parsing import OpenAPIURIParser
 from fastapi import FastAPI
-from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException
 from starlette.responses import StreamingResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from xtended.access import Rule, admit
-from xtended.airflow_host.base import (
-    BasicCredentials,
-    BearerCredentials,
-    Credentials,
-    SessionCredentials,
-    VouchedCredentials,
-)
 from xtended.api import (
     Answer,
     Envelope,
@@ -47,7 +37,7 @@ from xtended.api import (
 )
 from xtended.asgi_older import InProcess, OlderUrls
 from xtended.asgi_pages import QuietChallenge, add_web_page
-from xtended.authentication import REFRESH_TOKEN, holder
+from xtended.asgi_security import security_map
 from xtended.binding import (
     FORM_OVERHEAD,
     bind,
@@ -56,12 +46,9 @@ from xtended.binding import (
     refusal,
     served_spec,
     text_field_too_large,
-    utf8,
 )
 from xtended.legacy.relay import SpecRelay
-from xtended.legacy.token import check_token
 from xtended.problems import BadRequest, Problem
-from xtended.relaying import VOUCHED_FOR
 from xtended.services import Services
 from xtended.web_pages import SWAGGER_UI
 
@@ -127,45 +114,6 @@ class _LineByLine(StreamingResponse):
             self._encoded.close()
 
 
-class _Gate:
-    """The security functions of the spec's schemes, for one mount."""
-
-    def __init__(self, services: Services, operations: Mapping[str, Operation]) -> None:
-        self._services = services
-        self._operations = operations
-
-    async def basic(self, username: str, password: str, request: ConnexionRequest) -> Mapping[str, Any]:
-        return await self._admit(BasicCredentials(utf8(username), utf8(password)), request)
-
-    async def bearer(self, token: str, request: ConnexionRequest) -> Mapping[str, Any]:
-        return await self._admit(BearerCredentials(token), request)
-
-    async def refresh(self, token: str, request: ConnexionRequest) -> Mapping[str, Any]:
-        return await self._admit(await run_in_threadpool(holder, self._services, token), request)
-
-    async def session(self, cookie: str, request: ConnexionRequest) -> Mapping[str, Any]:
-        return await self._admit(SessionCredentials(cookie), request)
-
-    async def token(self, token: str, request: ConnexionRequest) -> Mapping[str, Any] | None:
-        vouched = await run_in_threadpool(check_token, self._services, token)
-        return None if vouched is None else await self._admit(vouched, request)
-
-    async def _admit(
-        self, credentials: Credentials | VouchedCredentials, request: ConnexionRequest
-    ) -> Mapping[str, Any]:
-        rule = self._rule(request)
-        if VOUCHED_FOR in request.scope:
-            credentials = VouchedCredentials(request.scope[VOUCHED_FOR])
-        headers = {name.lower(): value for name, value in request.headers.items()}
-        identity = self._services.host.identity
-        caller = await run_in_threadpool(admit, identity, rule, credentials, request.method, headers)
-        return {"sub": caller.name, "caller": caller}
-
-    def _rule(self, request: ConnexionRequest) -> Rule:
-        routing = request.scope["extensions"]["connexion_routing"]
-        return self._operations[routing["operation_id"]].rule
-
-
 class _BodyLimit:
     """Refuses a request body that is larger than any file may be, before it fills the disk."""
 
@@ -206,13 +154,12 @@ def create_app(services: Services, *, swagger_ui: bool) -> FastAPI:
     spec = offered_spec(services.settings)
     operations = read_operations(spec)
     connexion_app = AsyncApp("xtended", uri_parser_class=UriParser)
-    gate = _Gate(services, operations)
     connexion_app.add_api(
         served_spec(spec, services),
         base_path="",
         resolver=_Bound(services, operations),
         strict_validation=True,
-        security_map=_security_map(gate),
+        security_map=security_map(services, operations),
         # The page is ours; this serves openapi.json alone.
         swagger_ui_options=SwaggerUIOptions(swagger_ui=False),
     )
@@ -235,24 +182,6 @@ def create_app(services: Services, *, swagger_ui: bool) -> FastAPI:
     app.mount("/", QuietChallenge(OlderUrls(limited, services)))
     services.relay = SpecRelay(spec, InProcess(app))
     return app
-
-
-def _security_map(gate: _Gate) -> dict[str, type]:
-    """Connexion's handlers of the schemes, each asking the gate instead of a function that the spec names."""
-
-    class Basic(BasicSecurityHandler):
-        def _resolve_func(self, security_scheme: Mapping[str, Any]) -> Any:
-            return gate.basic
-
-    class Bearer(BearerSecurityHandler):
-        def _resolve_func(self, security_scheme: Mapping[str, Any]) -> Any:
-            return gate.refresh if security_scheme.get("bearerFormat") == REFRESH_TOKEN else gate.bearer
-
-    class Session(ApiKeySecurityHandler):
-        def _resolve_func(self, security_scheme: Mapping[str, Any]) -> Any:
-            return gate.session if security_scheme["in"] == "cookie" else gate.token
-
-    return {"basic": Basic, "bearer": Bearer, "apiKey": Session}
 
 
 def _response(answer: Answer) -> ConnexionResponse:

@@ -12,7 +12,7 @@ from starlette.datastructures import QueryParams
 from starlette.responses import HTMLResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from xtended.airflow_host.base import User
+from xtended.airflow_host.identity import User
 from xtended.api import PREFIX
 from xtended.binding import API_OF_AIRFLOW_2, LOGIN_PATHS, of_older_urls, older_refusal
 from xtended.legacy.relay import Request

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from xtended.access import wrong_credentials
-from xtended.airflow_host.base import LoginProvider, User, VouchedCredentials
+from xtended.airflow_host.identity import LoginProvider, User, VouchedCredentials
 from xtended.problems import Conflict, Unauthenticated
 from xtended.services import Services
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from xtended.airflow_host.base import User
+from xtended.airflow_host.identity import User
 
 VOUCHED_FOR = "xtended.user"
 """Where a request made in process says whose it is: in the scope or environment, which no client can write to."""

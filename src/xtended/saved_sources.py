@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from xtended.airflow_host.base import AuditEntry, Connection, Method
+from xtended.airflow_host.base import AuditEntry, Connection
+from xtended.airflow_host.identity import Method
 from xtended.api import Call
 from xtended.origins import KINDS
 from xtended.problems import BadRequest, Forbidden, NotFound

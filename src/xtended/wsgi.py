@@ -2,49 +2,28 @@
 
 from __future__ import annotations
 
-import functools
-import io
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import IO, Any, BinaryIO, cast
 
 from connexion.apis.flask_api import FlaskApi
-from connexion.decorators.uri_parsing import OpenAPIURIParser
-from connexion.decorators.validation import (
-    ParameterValidator,
-    RequestBodyValidator,
-    TypeValidationError,
-    coerce_type,
-)
-from connexion.exceptions import BadRequestProblem, ProblemException, UnsupportedMediaTypeProblem
+from connexion.exceptions import BadRequestProblem, ProblemException
 from connexion.resolver import Resolution, Resolver
-from connexion.security import FlaskSecurityHandlerFactory
 from connexion.utils import all_json
 from flask import Blueprint, Response, request
 from flask.blueprints import BlueprintSetupState
 from flask.globals import request_ctx
 from flask.sessions import NullSession
-from jsonschema import ValidationError
 from werkzeug.datastructures import FileStorage
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, RequestEntityTooLarge
 from werkzeug.routing import Rule
 from werkzeug.wsgi import get_input_stream
 
-from xtended.access import admit
-from xtended.airflow_host.base import (
-    BasicCredentials,
-    BearerCredentials,
-    Credentials,
-    OtherCredentials,
-    SessionCredentials,
-    VouchedCredentials,
-)
 from xtended.api import (
     PREFIX,
     Answer,
     Envelope,
-    FormBooleans,
     Lines,
     Operation,
     Paths,
@@ -53,7 +32,6 @@ from xtended.api import (
     problem_answer,
     read_operations,
 )
-from xtended.authentication import REFRESH_TOKEN, holder
 from xtended.binding import (
     FORM_OVERHEAD,
     MAX_TEXT_FIELD,
@@ -63,23 +41,18 @@ from xtended.binding import (
     refusal,
     served_spec,
     text_field_too_large,
-    utf8,
 )
 from xtended.legacy.relay import SpecRelay
-from xtended.legacy.token import check_token
 from xtended.older_page import older_page
 from xtended.problems import Problem
-from xtended.relaying import VOUCHED_FOR
 from xtended.services import Services
 from xtended.web_pages import QUIET_CHALLENGE, SWAGGER_UI, asks_quietly
+from xtended.wsgi_bodies import Body, Counted, Parameters, UriParser
 from xtended.wsgi_older import in_older_words, in_process, serve_at_root
 from xtended.wsgi_pages import add_web_page
+from xtended.wsgi_security import Gate
 
 log = logging.getLogger(__name__)
-
-
-class UriParser(FormBooleans, OpenAPIURIParser):
-    """Connexion's own parser, which takes booleans as people write them."""
 
 
 class _Bound(Resolver):
@@ -127,135 +100,6 @@ def _neutral(value: Any) -> Any:
     )
 
 
-class _Gate(FlaskSecurityHandlerFactory):
-    """The security functions of the spec's schemes, for one mount."""
-
-    def __init__(self, services: Services, operations: Mapping[str, Operation]) -> None:
-        super().__init__(pass_context_arg_name=None)
-        self._services = services
-        self._operations = operations
-
-    def get_basicinfo_func(self, security_definition: Mapping[str, Any]) -> Callable[..., Any]:
-        return lambda username, password: self._admit(BasicCredentials(utf8(username), utf8(password)))
-
-    def get_bearerinfo_func(self, security_definition: Mapping[str, Any]) -> Callable[..., Any]:
-        if security_definition.get("bearerFormat") == REFRESH_TOKEN:
-            return lambda token: self._admit(holder(self._services, token))
-        return lambda token: self._admit(BearerCredentials(token))
-
-    def get_apikeyinfo_func(self, security_definition: Mapping[str, Any]) -> Callable[..., Any]:
-        if security_definition["in"] == "cookie":
-            return lambda cookie: self._admit(SessionCredentials(cookie))
-        return self._token
-
-    def verify_security(
-        self, auth_funcs: Sequence[Callable[..., Any]], function: Callable[..., Any]
-    ) -> Callable[..., Any]:
-        checked: Callable[..., Any] = super().verify_security([self._other, *auth_funcs], function)
-        return checked
-
-    def _other(self, connexion_request: Any) -> Any:
-        """A scheme that the spec does not name, but a backend of the webserver may."""
-        scheme, _ = self.get_auth_header_value(connexion_request)
-        if scheme in (None, "basic", "bearer"):
-            return self.no_value
-        return self._admit(OtherCredentials(connexion_request.headers["Authorization"]))
-
-    def _token(self, token: str) -> Mapping[str, Any] | None:
-        vouched = check_token(self._services, token)
-        return None if vouched is None else self._admit(vouched)
-
-    def _admit(self, credentials: Credentials | VouchedCredentials) -> Mapping[str, Any]:
-        if VOUCHED_FOR in request.environ:
-            credentials = VouchedCredentials(request.environ[VOUCHED_FOR])
-        rule = self._operations[(request.endpoint or "").rpartition(".")[2]].rule
-        headers = {name.lower(): value for name, value in request.headers.items()}
-        caller = admit(self._services.host.identity, rule, credentials, request.method, headers)
-        return {"sub": caller.name, "caller": caller}
-
-
-class _Parameters(ParameterValidator):
-    @staticmethod
-    def validate_parameter(*arguments: Any, **named: Any) -> str | None:
-        error: str | None = ParameterValidator.validate_parameter(*arguments, **named)
-        # The other lines repeat the schema and all that was sent.
-        return error.partition("\n")[0] if error else error
-
-
-class _Body(RequestBodyValidator):
-    """Connexion 2's own takes whatever is no form for an empty one, or fails on it."""
-
-    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        if all_json(self.consumes):
-            return self._nested_with_measure(super().__call__(function))
-
-        @functools.wraps(function)
-        def checked(connexion_request: Any) -> Any:
-            self._check(connexion_request)
-            return function(connexion_request)
-
-        return checked
-
-    @staticmethod
-    def _nested_with_measure(function: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(function)
-        def checked(connexion_request: Any) -> Any:
-            try:
-                _ = connexion_request.json
-            except RecursionError:
-                raise BadRequestProblem(detail="The request's body is nested too deeply.") from None
-            return function(connexion_request)
-
-        return checked
-
-    def _check(self, connexion_request: Any) -> None:
-        if request.mimetype not in self.consumes and (request.mimetype or request.content_length):
-            raise UnsupportedMediaTypeProblem(
-                detail=f"Invalid Content-type ({request.mimetype}), expected {', '.join(self.consumes)}"
-            )
-        if request.mimetype == "application/json":
-            if not isinstance(request.get_json(silent=True), dict):
-                raise BadRequestProblem(detail="The request's body is not a JSON object.")
-            return
-        for name, files in request.files.lists():
-            if len(files) > 1:
-                raise BadRequestProblem(detail=f"{name} takes one file, and {len(files)} were sent.")
-        properties = self.schema.get("properties", {})
-        sent = {**connexion_request.form, **dict.fromkeys(connexion_request.files, "")}
-        try:
-            typed = {
-                name: coerce_type(properties[name], value, "requestBody", name)
-                if name in properties
-                else value
-                for name, value in sent.items()
-            }
-            self.validator.validate(typed)
-        except TypeValidationError as error:
-            raise BadRequestProblem(detail=str(error)) from None
-        except ValidationError as error:
-            raise BadRequestProblem(detail=error.message + self._error_path_message(error)) from None
-
-
-class _Counted(io.RawIOBase):
-    """A request body that refuses to go on past its limit: it need not say how long it is."""
-
-    def __init__(self, stream: Any, limit: int) -> None:
-        self._stream = stream
-        self._limit = limit
-        self._taken = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        data = self._stream.read(len(buffer))
-        self._taken += len(data)
-        if self._taken > self._limit:
-            raise body_too_large(self._limit)
-        buffer[: len(data)] = data
-        return len(data)
-
-
 def create_blueprint(services: Services, challenge: Callable[[], str], *, swagger_ui: bool) -> Blueprint:
     """The mountable API. Raises SpecError where the spec can't be served safely.
 
@@ -266,15 +110,15 @@ def create_blueprint(services: Services, challenge: Callable[[], str], *, swagge
 
     class Api(FlaskApi):
         @staticmethod
-        def make_security_handler_factory(pass_context_arg_name: str | None) -> _Gate:
-            return _Gate(services, operations)
+        def make_security_handler_factory(pass_context_arg_name: str | None) -> Gate:
+            return Gate(services, operations)
 
     blueprint: Blueprint = Api(
         served_spec(spec, services),
         base_path=PREFIX,
         resolver=_Bound(services, operations),
         strict_validation=True,
-        validator_map={"parameter": _Parameters, "body": _Body},
+        validator_map={"parameter": Parameters, "body": Body},
         # The page is ours; Connexion serves openapi.json alone.
         options={"uri_parser_class": UriParser, "swagger_ui": False},
     ).blueprint
@@ -291,7 +135,7 @@ def create_blueprint(services: Services, challenge: Callable[[], str], *, swagge
         if (request.content_length or 0) > limit:
             raise body_too_large(limit)
         # In place of the limit of Airflow's forms, [webserver] allowed_payload_size.
-        request.stream = cast(IO[bytes], _Counted(get_input_stream(request.environ), limit))
+        request.stream = cast(IO[bytes], Counted(get_input_stream(request.environ), limit))
         request.max_form_memory_size = MAX_TEXT_FIELD
 
     @blueprint.after_request

@@ -12,7 +12,7 @@ from werkzeug.datastructures import FileStorage
 from werkzeug.routing import Rule
 from werkzeug.test import EnvironBuilder, run_wsgi_app
 
-from xtended.airflow_host.base import User
+from xtended.airflow_host.identity import User
 from xtended.api import PREFIX, Operation
 from xtended.binding import API_OF_AIRFLOW_2, LOGIN_PATHS, of_older_urls, older_refusal
 from xtended.legacy.relay import Request

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from xtended.airflow_host.base import User, VouchedCredentials
+from xtended.airflow_host.identity import User, VouchedCredentials
 from xtended.binding import offered_spec
 from xtended.legacy.refusals import PATHS
 from xtended.legacy.token import check_token

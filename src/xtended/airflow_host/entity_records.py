@@ -13,8 +13,9 @@ from airflow.models import Variable as VariableRow
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from xtended.airflow_host.base import AuditEntry, User
+from xtended.airflow_host.base import AuditEntry
 from xtended.airflow_host.entities import Connection, EntityChanges, NewConnection, Pool, Resource, Variable
+from xtended.airflow_host.identity import User
 from xtended.airflow_host.records import write_audit
 from xtended.problems import BadRequest, Conflict, NotFound
 

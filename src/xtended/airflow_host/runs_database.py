@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
-from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol, TypeVar
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from typing import Any, TypeVar
 
 import psutil
 from airflow.models.dag import DagModel
@@ -18,7 +18,6 @@ from airflow.utils.net import get_hostname
 from airflow.utils.retries import run_with_db_retries
 from airflow.utils.state import DagRunState, TaskInstanceState
 from sqlalchemy import bindparam, or_, select, update
-from sqlalchemy.engine import Row
 from sqlalchemy.orm import Session
 
 from xtended.airflow_host.backfills import Backfill, BackfillRun, NewBackfill
@@ -26,7 +25,9 @@ from xtended.airflow_host.base import AuditEntry
 from xtended.airflow_host.pools import require_pool
 from xtended.airflow_host.records import CHUNK, refusals_as_problems, write_audit
 from xtended.airflow_host.runs import NOTHING, DagRecord, Ignored, Instance, NewRun, Run, RunChanges
+from xtended.airflow_host.runs_rows import INSTANCE, ending, instance_of, run_of
 from xtended.airflow_host.runs_shapes import shape_of
+from xtended.airflow_host.runs_tables import RunTables
 from xtended.airflow_host.runs_tries import one_instance, which
 from xtended.airflow_host.shapes import DagShape
 
@@ -36,47 +37,6 @@ T = TypeVar("T")
 ATTEMPTS = 8
 # From these, an instance goes on with the try that it is in.
 _SAME_TRY = frozenset({TaskInstanceState.SCHEDULED.value, TaskInstanceState.UP_FOR_RESCHEDULE.value})
-
-
-class RunTables(Protocol):
-    """What the hosts have apart: names of columns, sessions, DAGs, and how a run is cleared and created."""
-
-    logical_date: Any
-    """Column of a DAG run."""
-    stale: Any
-    """Condition on a DAG."""
-    instance: Any
-    """Column of a task instance that becomes `Instance.native`."""
-
-    def reading(self) -> AbstractContextManager[Session]: ...
-
-    def changing(self) -> AbstractContextManager[Session]:
-        """A session whose changes are committed together when the context ends."""
-        ...
-
-    def dag(self, session: Session, dag_id: str, run: DagRun | None) -> Any:
-        """The DAG from its serialised form, as `run` sees it, or its latest version; None without one."""
-        ...
-
-    def is_mapped(self, task: Any) -> bool: ...
-
-    def clear(self, session: Session, run: DagRun, dag: Any, instances: Sequence[Instance]) -> None:
-        """`RunChanges.clear`, of at least one instance."""
-        ...
-
-    def create(self, session: Session, dag: Any, new: NewRun) -> int:
-        """`RunChanges.create`; answers the run's key. `dag` may be None."""
-        ...
-
-    def planned_runs(self, session: Session, dag: Any, new: NewBackfill) -> list[BackfillRun]: ...
-
-    def backfill(self, session: Session, dag_id: str, backfill_id: str | None) -> Backfill | None: ...
-
-    def create_backfill(self, session: Session, dag: Any, new: NewBackfill) -> Backfill: ...
-
-    def cancel_backfill(self, session: Session, backfill: Backfill) -> None: ...
-
-    def set_paused(self, session: Session, dag_id: str, *, paused: bool) -> None: ...
 
 
 class DatabaseRuns:
@@ -135,7 +95,7 @@ class SessionRuns:
     def run(self, dag_id: str, run_id: str | None, logical_date: datetime | None) -> Run | None:
         found = DagRun.run_id == run_id if run_id is not None else self.tables.logical_date == logical_date
         row = self.session.execute(self._runs().where(DagRun.dag_id == dag_id, found).limit(1)).first()
-        return None if row is None else _run(row)
+        return None if row is None else run_of(row)
 
     def runs(
         self,
@@ -153,7 +113,7 @@ class SessionRuns:
             query = query.where(date <= end)
         if states is not None:
             query = query.where(DagRun.state.in_(sorted(states)))
-        return [_run(row) for row in self.session.execute(query)]
+        return [run_of(row) for row in self.session.execute(query)]
 
     def unmet(
         self, run: Run, instances: Sequence[Instance], ignoring: Ignored = NOTHING
@@ -204,7 +164,7 @@ class SessionRuns:
         task_ids: Collection[str] | None = None,
         states: Collection[str | None] | None = None,
     ) -> list[Instance]:
-        query = select(*_INSTANCE, self.tables.instance.label("native")).where(
+        query = select(*INSTANCE, self.tables.instance.label("native")).where(
             TaskInstance.dag_id == run.dag_id, TaskInstance.run_id == run.run_id
         )
         if states is not None:
@@ -219,7 +179,7 @@ class SessionRuns:
             for start in range(0, len(wanted), CHUNK):
                 part = query.where(TaskInstance.task_id.in_(wanted[start : start + CHUNK]))
                 rows.extend(self.session.execute(self._kept(part)))
-        found = [_instance(row) for row in rows]
+        found = [instance_of(row) for row in rows]
         found.sort(key=lambda instance: (instance.task_id, instance.map_index))
         return found
 
@@ -265,7 +225,7 @@ class ChangingRuns(SessionRuns):
 
     def set_state(self, run: Run, instances: Sequence[Instance], state: str) -> None:
         now = datetime.now(UTC)
-        rows = [_end(instance, state, now) for instance in instances]
+        rows = [ending(instance, state, now) for instance in instances]
         if rows:
             values: dict[str, Any] = {
                 name: bindparam(f"new_{name}") for name in ("state", "start_date", "end_date", "duration")
@@ -324,55 +284,4 @@ class ChangingRuns(SessionRuns):
         return query.with_for_update(of=TaskInstance)
 
     def _by_key(self, key: int) -> Run:
-        return _run(self.session.execute(self._runs().where(DagRun.id == key)).one())
-
-
-_INSTANCE = (
-    TaskInstance.task_id,
-    TaskInstance.map_index,
-    TaskInstance.state,
-    TaskInstance.try_number,
-    TaskInstance.max_tries,
-    TaskInstance.start_date,
-    TaskInstance.end_date,
-    TaskInstance.duration,
-    TaskInstance.operator,
-    TaskInstance.hostname,
-    TaskInstance.pid,
-)
-
-
-def _run(row: Row[Any]) -> Run:
-    return Run(
-        row.dag_id, row.run_id, row.logical_date, str(row.state), row.start_date, row.end_date, native=row.id
-    )
-
-
-def _instance(row: Row[Any]) -> Instance:
-    return Instance(
-        task_id=row.task_id,
-        map_index=row.map_index,
-        state=None if row.state is None else str(row.state),
-        try_number=row.try_number,
-        max_tries=row.max_tries,
-        start_date=row.start_date,
-        end_date=row.end_date,
-        duration=row.duration,
-        operator=row.operator,
-        hostname=row.hostname,
-        pid=row.pid,
-        native=row.native,
-    )
-
-
-def _end(instance: Instance, state: str, now: datetime) -> Mapping[str, Any]:
-    started = instance.start_date or now
-    ended = instance.end_date if instance.state in ("success", "failed", "skipped") else now
-    ended = max(ended or now, started)
-    return {
-        **which(instance),
-        "new_state": state,
-        "new_start_date": started,
-        "new_end_date": ended,
-        "new_duration": (ended - started) / timedelta(seconds=1),
-    }
+        return run_of(self.session.execute(self._runs().where(DagRun.id == key)).one())

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
-from xtended.airflow_host.base import User
+from xtended.airflow_host.identity import User
 from xtended.api import METHODS, Upload
 from xtended.problems import BadRequest
 from xtended.relaying import Reply

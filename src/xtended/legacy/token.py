@@ -6,7 +6,7 @@ import hashlib
 import hmac
 import logging
 
-from xtended.airflow_host.base import VouchedCredentials
+from xtended.airflow_host.identity import VouchedCredentials
 from xtended.legacy.envelopes import TOKEN_FAILED
 from xtended.problems import Forbidden
 from xtended.services import Services

@@ -10,7 +10,7 @@ import pytest
 from conftest import add_user
 
 from xtended.airflow_host.airflow2.identity import WebserverIdentity
-from xtended.airflow_host.base import BasicCredentials, BearerCredentials, SessionCredentials, User
+from xtended.airflow_host.identity import BasicCredentials, BearerCredentials, SessionCredentials, User
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from conftest import DAGS
 
-from xtended.airflow_host.base import AuditEntry, ParsedFile, User
+from xtended.airflow_host.base import AuditEntry, ParsedFile
+from xtended.airflow_host.identity import User
 from xtended.dagparse import Parser, ParseTree
 from xtended.problems import Conflict, NotFound, Unavailable
 

@@ -26,7 +26,8 @@ from flask_jwt_extended import create_access_token, decode_token
 from flask_jwt_extended.exceptions import JWTExtendedException
 from jwt import InvalidTokenError
 
-from xtended.airflow_host.base import (
+from xtended.airflow_host.entities import Resource
+from xtended.airflow_host.identity import (
     NO_DAG,
     BasicCredentials,
     BearerCredentials,
@@ -37,7 +38,6 @@ from xtended.airflow_host.base import (
     SessionCredentials,
     User,
 )
-from xtended.airflow_host.entities import Resource
 from xtended.airflow_host.logins import LoginCache
 from xtended.airflow_host.roles import administers
 

@@ -26,7 +26,7 @@ DAGS_KEPT = 64
 
 
 class RunTables:
-    """`runs_database.RunTables` of Airflow 2."""
+    """`runs_tables.RunTables` of Airflow 2."""
 
     def __init__(self) -> None:
         self.logical_date = DagRun.execution_date

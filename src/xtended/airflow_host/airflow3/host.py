@@ -15,9 +15,10 @@ from xtended.airflow_host.airflow3.catalogue import DagCatalogue
 from xtended.airflow_host.airflow3.identity import AuthManagerIdentity
 from xtended.airflow_host.airflow3.publish import database_session, transaction
 from xtended.airflow_host.airflow3.runs import RunTables
-from xtended.airflow_host.base import Catalogue, Identity, Transaction, Versions
+from xtended.airflow_host.base import Catalogue, Transaction, Versions
 from xtended.airflow_host.entities import Entities
 from xtended.airflow_host.entity_records import DatabaseEntities
+from xtended.airflow_host.identity import Identity
 from xtended.airflow_host.installation import Installation
 from xtended.airflow_host.runs import Runs
 from xtended.airflow_host.runs_database import DatabaseRuns

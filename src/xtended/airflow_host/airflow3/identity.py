@@ -24,7 +24,8 @@ from airflow.utils.session import create_session
 from jwt import InvalidTokenError
 from sqlalchemy import select
 
-from xtended.airflow_host.base import (
+from xtended.airflow_host.entities import Resource
+from xtended.airflow_host.identity import (
     NO_DAG,
     BasicCredentials,
     Credentials,
@@ -34,7 +35,6 @@ from xtended.airflow_host.base import (
     SessionCredentials,
     User,
 )
-from xtended.airflow_host.entities import Resource
 from xtended.airflow_host.logins import LoginCache
 from xtended.airflow_host.roles import administers
 
@@ -48,7 +48,7 @@ _FAB_DAG_PREFIX = "DAG:"
 
 
 class AuthManagerIdentity:
-    """`base.Identity` on top of `BaseAuthManager`."""
+    """`identity.Identity` on top of `BaseAuthManager`."""
 
     session_cookie = COOKIE_NAME_JWT_TOKEN
 

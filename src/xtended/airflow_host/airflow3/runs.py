@@ -28,7 +28,7 @@ DAG_SECONDS = 3600
 
 
 class RunTables:
-    """`runs_database.RunTables` of Airflow 3."""
+    """`runs_tables.RunTables` of Airflow 3."""
 
     def __init__(self) -> None:
         self.logical_date = DagRun.logical_date
