@@ -13,6 +13,7 @@ import real_servers
 from real_servers import S3Server
 
 from contract import dag_files
+from contract.checks import success
 from contract.runs.conftest import Control
 from contract.server import CHECKOUT
 
@@ -85,6 +86,16 @@ def test_errors_are_typed(control: Control, language: str, tmp_path: Path) -> No
 
 def test_a_token_logs_in(control: Control, language: str, tmp_path: Path) -> None:
     assert run(control, language, "Ways to log in", tmp_path).startswith("Airflow Xtended")
+
+
+def test_the_session_of_airflows_pages_reads(control: Control, language: str, tmp_path: Path) -> None:
+    server = control.server
+    sent = {"dag_file": ("read_by_session.py", dag_files.dag("read_by_session"))}
+    deployed = success(server.admin.post("/deploy_dag", files=sent, data={"otf_sync": "y"}))
+    cookie = f"{server.airflow.session_cookie}={server.airflow.session('admin', server.passwords['admin'])}"
+    title = "The session of Airflow's pages"
+    assert deployed["revision"] in run(control, language, title, tmp_path, AIRFLOW_COOKIE=cookie)
+    success(server.admin.delete("/delete_dag", params={"dag_id": "read_by_session"}))
 
 
 def test_progress_comes_line_by_line(control: Control, s3: S3Server, language: str, tmp_path: Path) -> None:
