@@ -11,7 +11,7 @@ import re
 import signal
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -63,48 +63,71 @@ def say(text: str) -> None:
     print(text, flush=True)
 
 
-def measure(deploy_rounds: int, sync_files: int, scratch: Path) -> list[Row]:
-    rows: list[Row] = []
+def measure_deploys(options: argparse.Namespace, scratch: Path) -> Iterator[Row]:
     for files in (1, 1000):
-        home = scratch / f"files-{files}"
-        with started(home, files) as airflow:
-            rows.append(deploys.measure(airflow, files, deploy_rounds))
-            say(table(rows[-1:]))
+        with started(scratch / f"files-{files}", files) as airflow:
+            yield deploys.measure(airflow, files, options.deploys)
             if files == 1:
-                rows += [row for clients in (1, 4) for row in latency.measure(airflow, clients, REQUESTS)]
+                for clients in (1, 4):
+                    yield from latency.measure(airflow, clients, REQUESTS)
             else:
-                rows.append(reparse.measure(airflow, files))
-    say(f"Syncing {sync_files:,} files")
-    home = scratch / "syncs"
-    with running(home, syncs.settings()) as airflow:
-        rows += syncs.measure(airflow, sync_files, scratch / "sources")
+                yield reparse.measure(airflow, files)
+
+
+def measure_syncs(options: argparse.Namespace, scratch: Path) -> Iterator[Row]:
+    say(f"Syncing {options.sync_files:,} files")
+    with running(scratch / "syncs", syncs.settings()) as airflow:
+        yield from syncs.measure(airflow, options.sync_files, scratch / "sources")
+
+
+def measure_history(options: argparse.Namespace, scratch: Path) -> Iterator[Row]:
     say("Changing folders of several sizes")
-    rows += history.measure(scratch / "history", CHANGES)
+    yield from history.measure(scratch / "history", CHANGES)
+
+
+def measure_footprint(options: argparse.Namespace, scratch: Path) -> Iterator[Row]:
     say("Starting Airflow's web process with and without the extension")
-    home = scratch / "files-1"
-    return [*rows, footprint.import_time(home), *footprint.memory(home)]
+    home = scratch / "footprint"
+    with started(home, 1):
+        pass  # That its database is made is all.
+    yield footprint.import_time(home)
+    yield from footprint.memory(home)
 
 
-def measure_beside_older_plugin(deploy_rounds: int, scratch: Path) -> list[Row]:
+def measure_runs(options: argparse.Namespace, scratch: Path) -> Iterator[Row]:
+    say("Controlling runs, on PostgreSQL")
+    yield from runs.measure(scratch)
+
+
+def measure_older_plugin(options: argparse.Namespace, scratch: Path) -> Iterator[Row]:
     """What the older plugin does too, on the same Airflow 2: each row once more, with the plugin in Airflow's place."""
-    rows: list[Row] = []
     for files in (1, 200):
         home = scratch / f"older-{files}"
         with started(home, files) as airflow:
-            row = deploys.measure(airflow, files, deploy_rounds)
+            row = deploys.measure(airflow, files, options.deploys)
         say(f"Starting it with the older plugin and {files} DAG file{'s' * (files > 1)}")
         with older_plugin.running(home, "scheduler") as airflow:
-            rows += [row, older_plugin.beside(row, *older_plugin.deploy(airflow, files))]
-        say(table(rows[-2:]))
+            yield row
+            yield older_plugin.beside(row, *older_plugin.deploy(airflow, files))
     home = scratch / "older-restart"
     with running(home, only=("web",)) as airflow:
         restarts.prepare(airflow)
         restart = restarts.measure(airflow)
         no_op = latency.measure(airflow, 1, REQUESTS)[0]
     with older_plugin.running(home) as airflow:
-        restart_beside = older_plugin.beside(restart, older_plugin.restart(airflow))
-        no_op_beside = older_plugin.beside(no_op, older_plugin.cheapest_request(airflow, REQUESTS))
-    return [*rows, restart, restart_beside, no_op_beside]
+        yield restart
+        yield older_plugin.beside(restart, older_plugin.restart(airflow))
+        yield no_op
+        yield older_plugin.beside(no_op, older_plugin.cheapest_request(airflow, REQUESTS))
+
+
+PARTS: Mapping[str, Callable[[argparse.Namespace, Path], Iterator[Row]]] = {
+    "deploys": measure_deploys,
+    "syncs": measure_syncs,
+    "history": measure_history,
+    "footprint": measure_footprint,
+    **({"older-plugin": measure_older_plugin} if HOST == "airflow2" else {"runs": measure_runs}),
+}
 
 
 @contextmanager
@@ -129,18 +152,22 @@ def main() -> None:
     parser.add_argument(
         "--sync-files", type=int, default=SYNC_FILES, help="files in the synced bucket (%(default)s)"
     )
+    parser.add_argument(
+        "--only", choices=PARTS, help="measure this alone, and leave the document as it is (everything)"
+    )
     options = parser.parse_args()
     # So that what was started is stopped, whoever ends this.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("Stopped."))
+    rows: list[Row] = []
     with tempfile.TemporaryDirectory(prefix="xtended-bench-") as scratch:
-        rows = measure(options.deploys, options.sync_files, Path(scratch))
-        if HOST == "airflow2":
-            rows += measure_beside_older_plugin(options.deploys, Path(scratch))
-        else:
-            say("Controlling runs, on PostgreSQL")
-            rows += runs.measure(Path(scratch))
+        for name, part in PARTS.items():
+            if options.only in (None, name):
+                for row in part(options, Path(scratch)):
+                    rows.append(row)
+                    say(f"{row.what}: {row.ours}; {row.other}")
     about = f"{datetime.now(UTC):%Y-%m-%d}; {machine()}; {versions()}; {options.deploys} deploys each."
-    write(f"{about}\n\n{table(rows)}")
+    if options.only is None:
+        write(f"{about}\n\n{table(rows)}")
     say(f"\n{about}\n\n{table(rows)}")
 
 
