@@ -111,7 +111,7 @@ class AtRoot:
 
     def __init__(self, app: ASGIApp, page: str) -> None:
         self._app = app
-        self._page = HTMLResponse(page)
+        self._page = page
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -122,7 +122,8 @@ class AtRoot:
             and scope["path"] == f"{scope['root_path']}/"
             and scope["method"] == "GET"
         ):
-            await self._page(scope, receive, send)
+            # A response of its own for each: what compresses it writes so into its headers.
+            await HTMLResponse(self._page)(scope, receive, send)
             return
         base = scope["root_path"].removesuffix(mount)
         path = base + PREFIX + scope["path"].removeprefix(base).removeprefix(API_OF_AIRFLOW_2)

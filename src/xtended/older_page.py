@@ -8,6 +8,7 @@ from typing import Any
 
 from xtended.api import METHODS
 from xtended.legacy.functions import FUNCTIONS, Function
+from xtended.pages import plain_page
 
 _SCRIPT = """
 for (const form of document.forms) form.addEventListener('submit', async event => {
@@ -23,11 +24,9 @@ for (const form of document.forms) form.addEventListener('submit', async event =
 });
 """
 _STYLE = """
-:root { color-scheme: light dark; --line: #8884; --accent: #017cee; }
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
-section { border-top: 1px solid var(--line); padding: .5rem 0 1rem; } a { color: var(--accent); }
+section { border-top: 1px solid var(--line); padding: .5rem 0 1rem; }
 label { display: grid; grid-template-columns: 16rem 1fr; gap: 1rem; margin: .3rem 0; }
-input { font: inherit; padding: .2rem .4rem; } small { grid-column: 2; opacity: .8; }
+input { font: inherit; padding: .2rem .4rem; } small { grid-column: 2; color: var(--muted); }
 output { display: block; white-space: pre-wrap; font: .85em/1.4 ui-monospace, monospace; margin-top: .6rem; }
 """
 
@@ -37,12 +36,13 @@ def older_page(spec: Mapping[str, Any]) -> str:
     names = sorted(FUNCTIONS)
     contents = " · ".join(f"<a href='#{name}'>{name}</a>" for name in names)
     sections = "".join(_section(spec, FUNCTIONS[name]) for name in names)
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-        f"<title>REST API</title><style>{_STYLE}</style></head><body><h1>REST API</h1>"
+    return plain_page(
+        "REST API",
+        "<h1>REST API</h1>"
         "<p>The functions of the older plugins. Each is an operation of this server's API, with the same rights; "
         "new scripts had better call that. The forms use the session that you are logged in with.</p>"
-        f"<nav aria-label='Functions'>{contents}</nav><main>{sections}</main><script>{_SCRIPT}</script></body></html>"
+        f"<nav aria-label='Functions'>{contents}</nav>{sections}<script>{_SCRIPT}</script>",
+        _STYLE,
     )
 
 

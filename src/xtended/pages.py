@@ -9,12 +9,25 @@ from typing import Any
 from xtended.api import METHODS, PREFIX
 
 _STYLE = """
-:root { color-scheme: light dark; --line: #8884; --accent: #017cee; }
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
+:root { color-scheme: light dark; --line: #8884; --page: light-dark(#ffffff, #171923);
+  --text: light-dark(#1a202c, #e2e8f0); --muted: light-dark(#55606e, #a0aec0); --accent: light-dark(#0057a8, #63b3ed); }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem;
+  background: var(--page); color: var(--text); }
+a { color: var(--accent); }
+"""
+_TABLES = """
 table { border-collapse: collapse; width: 100%; } th { text-align: left; }
 td, th { border-bottom: 1px solid var(--line); padding: .4rem .6rem; vertical-align: top; }
-code { font-size: .9em; } a { color: var(--accent); } .old { opacity: .65; }
+code { font-size: .9em; } .old, .old a { color: var(--muted); }
 """
+
+
+def plain_page(title: str, content: str, style: str) -> str:
+    """HTML of a page that takes nothing from elsewhere; `content` is HTML, `style` CSS of its own."""
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+        f"<title>{escape(title)}</title><style>{_STYLE}{style}</style></head><body><main>{content}</main></body></html>"
+    )
 
 
 def landing_page(spec: Mapping[str, Any], base: str) -> str:
@@ -22,14 +35,12 @@ def landing_page(spec: Mapping[str, Any], base: str) -> str:
     root = escape(base + PREFIX, quote=True)
     info = spec["info"]
     sections = "".join(_section(spec, tag, root) for tag in spec["tags"])
-    return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        f'<meta name="viewport" content="width=device-width">'
-        f"<title>{escape(info['title'])}</title><style>{_STYLE}</style></head><body>"
+    return plain_page(
+        info["title"],
         f"<h1>{escape(info['title'])} {escape(info['version'])}</h1>"
         f"<p>Try every operation in <a href='{root}/ui/'>Swagger UI</a>, with the session you are logged in "
-        f"with. Generate clients from <a href='{root}/openapi.json'>openapi.json</a>.</p>"
-        f"{sections}</body></html>"
+        f"with. Generate clients from <a href='{root}/openapi.json'>openapi.json</a>.</p>{sections}",
+        _TABLES,
     )
 
 

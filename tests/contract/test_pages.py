@@ -61,6 +61,24 @@ def test_the_served_spec_leads_to_this_server(browser: httpx.Client, server: Ser
         assert browser.get(f"{base.rstrip('/')}/health").status_code == 200
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        f"{PREFIX}/openapi.json",
+        f"{PREFIX}/ui/",
+        "/xtended_api/",
+        "/xtended_api/deployments/",
+        "/rest_api/",
+        "/admin/rest_api/",
+    ],
+)
+def test_a_page_is_the_same_for_everybody_compressed_or_not(browser: httpx.Client, path: str) -> None:
+    got = [browser.get(path, headers={"Accept-Encoding": how}) for how in ("gzip", "gzip", "identity")]
+    assert [answer.status_code for answer in got] == [200] * 3
+    assert "content-encoding" not in got[2].headers
+    assert got[0].content == got[1].content == got[2].content
+
+
 def test_swagger_ui_takes_nothing_from_another_host(browser: httpx.Client, server: Server) -> None:
     page = browser.get(f"{PREFIX}/ui/")
     assert page.status_code == 200

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -13,6 +14,7 @@ from playwright.sync_api import Browser, Frame, Page, StorageState, expect, sync
 from contract import server as servers
 from contract.server import CHECKOUT, Server
 
+AXE = CHECKOUT / "node_modules" / "axe-core" / "axe.min.js"
 CHROMIUM = CHECKOUT / ".venv" / "chromium"
 SECONDS = 60
 # A container has no sandbox to offer, and no other host is asked for anything.
@@ -87,6 +89,13 @@ def drop(frame: Frame, files: Mapping[str, bytes]) -> None:
     """Drop files onto the page."""
     encoded = [[name, base64.b64encode(content).decode()] for name, content in files.items()]
     frame.evaluate(_DROP, [".drop", encoded])
+
+
+def violations(page: Frame | Page) -> list[str]:
+    """What axe finds inaccessible."""
+    page.evaluate(AXE.read_text())
+    found: dict[str, Any] = page.evaluate("() => axe.run()")
+    return [f"{each['id']}: {node['html']}" for each in found["violations"] for node in each["nodes"]]
 
 
 @pytest.fixture(scope="session")

@@ -11,12 +11,11 @@ import pytest
 from playwright.sync_api import Browser, Frame, expect
 
 from contract import dag_files
-from contract.browser.conftest import Tab, drop
+from contract.browser.conftest import Tab, drop, violations
 from contract.checks import success
-from contract.server import CHECKOUT, Server
+from contract.server import Server
 
 _numbers = itertools.count(1)
-AXE = CHECKOUT / "node_modules" / "axe-core" / "axe.min.js"
 # Airflow loads only files that speak of DAGs.
 BROKEN = b"import os  # for an Airflow DAG\n\nimport no_such_library\n\nx = 1\n"
 
@@ -30,12 +29,6 @@ def _deploy(frame: Frame, name: str, content: bytes, *, replaces: bool = False) 
     frame.get_by_role("button", name="Deploy", exact=True).click()
     expect(frame.locator("deploy-panel .good")).to_contain_text("uploaded")
     expect(frame.locator(".timeline li").first).to_contain_text(why)
-
-
-def _violations(frame: Frame) -> list[str]:
-    frame.evaluate(AXE.read_text())
-    found: dict[str, Any] = frame.evaluate("() => axe.run()")
-    return [f"{each['id']}: {node['html']}" for each in found["violations"] for node in each["nodes"]]
 
 
 def test_a_file_is_dropped_mended_deployed_compared_and_rolled_back(tab: Tab) -> None:
@@ -177,17 +170,17 @@ def test_it_is_accessible_in_airflows_light_and_dark(tab: Tab, theme: str) -> No
     frame = tab.deployments()
     assert frame.evaluate("() => getComputedStyle(document.body).colorScheme") == theme
     _deploy(frame, "seen.py", dag_files.dag("seen"), replaces=True)
-    assert _violations(frame) == []
+    assert violations(frame) == []
     newest = frame.locator(".timeline li").first
     _deploy(frame, "seen.py", dag_files.dag("seen", f"in_{theme}"), replaces=True)
     newest.get_by_role("button", name="Show the difference").click()
     expect(newest.locator(".diff")).to_be_visible()
     drop(frame, {"broken.py": BROKEN})
     expect(frame.locator("deploy-panel .here").first).to_be_visible()
-    assert _violations(frame) == []
+    assert violations(frame) == []
     frame.locator(".timeline li").nth(1).get_by_role("button", name="Roll back to this").click()
     expect(frame.get_by_role("dialog")).to_be_visible()
-    assert _violations(frame) == []
+    assert violations(frame) == []
 
 
 def test_who_is_not_logged_in_is_told_so(chromium: Browser, airflow_pages: Server) -> None:
