@@ -60,6 +60,8 @@ class Airflow(Protocol):
     """Trigger rules that not every Airflow has."""
     deployments_page: str
     """Path of the page of Airflow's UI that shows the extension's Deployments page."""
+    menu_to_entries: Sequence[str]
+    """What is opened in Airflow's menu, one after the other, until the extension's entries are seen."""
     run_settings: Mapping[str, str]
     """What a server needs to run several tasks at once, and to notice soon that one was ended."""
 
@@ -127,6 +129,7 @@ class Airflow3:
     keeps_parse_times = True
     newer_rules: Sequence[str] = ("all_done_min_one_success",)
     deployments_page = "/plugin/xtended-deployments"
+    menu_to_entries: Sequence[str] = ("Plugins", "Xtended API")
     run_settings: Mapping[str, str] = {"AIRFLOW__API__WORKERS": "1"}
     fab_settings: Mapping[str, str] = {
         "AIRFLOW__CORE__AUTH_MANAGER": "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager"
@@ -235,6 +238,7 @@ class Airflow2:
     newer_rules: Sequence[str] = ()
     # Airflow 2 keeps SQLite for one task at a time, but for this switch of its own tests.
     deployments_page = "/xtended_api/view/deployments"
+    menu_to_entries: Sequence[str] = ("Xtended API",)
     run_settings: Mapping[str, str] = {
         "_AIRFLOW__SKIP_DATABASE_EXECUTOR_COMPATIBILITY_CHECK": "1",
         "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",

@@ -183,6 +183,12 @@ def test_it_is_accessible_in_airflows_light_and_dark(tab: Tab, theme: str) -> No
     assert violations(frame) == []
 
 
+def test_airflows_menu_leads_to_it(tab: Tab) -> None:
+    for entry in (*tab.server.airflow.menu_to_entries, "Deployments"):
+        tab.page.get_by_text(entry, exact=True).filter(visible=True).first.click()
+    expect(tab.page.frame_locator("iframe").locator("history-panel h2")).to_be_visible()
+
+
 def test_who_is_not_logged_in_is_told_so(chromium: Browser, airflow_pages: Server) -> None:
     page = chromium.new_page()
     page.goto(f"{airflow_pages.url}/xtended_api/deployments/")
