@@ -70,8 +70,14 @@ def measure_deploys(options: argparse.Namespace, scratch: Path) -> Iterator[Row]
             if files == 1:
                 for clients in (1, 4):
                     yield from latency.measure(airflow, clients, REQUESTS)
-            else:
-                yield reparse.measure(airflow, files)
+
+
+def measure_reparse(options: argparse.Namespace, scratch: Path) -> Iterator[Row]:
+    home = scratch / "reparse"
+    deploys.fill(home / "dags", 1000)
+    say("Parsing 1,000 files again and again")
+    with running(home, only=("web",)) as airflow:
+        yield reparse.measure(airflow, 1000)
 
 
 def measure_syncs(options: argparse.Namespace, scratch: Path) -> Iterator[Row]:
@@ -123,6 +129,7 @@ def measure_older_plugin(options: argparse.Namespace, scratch: Path) -> Iterator
 
 PARTS: Mapping[str, Callable[[argparse.Namespace, Path], Iterator[Row]]] = {
     "deploys": measure_deploys,
+    "reparse": measure_reparse,
     "syncs": measure_syncs,
     "history": measure_history,
     "footprint": measure_footprint,
