@@ -13,7 +13,8 @@ from xtended.airflow_host.entities import Connection, NewConnection, Pool, Resou
 from xtended.api import Call
 from xtended.problems import BadRequest, Conflict, NotFound
 
-_CONN_ID = re.compile(r"[\w#!()\-.:/\\]+")
+# Airflow 2 takes no letters but those of ASCII.
+_CONN_ID = re.compile(r"[\w#!()\-.:/\\]+", re.ASCII)
 MAX_NAME = 250
 T = TypeVar("T")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -105,6 +106,16 @@ def test_what_makes_no_connection_is_refused_without_repeating_it(
         answer = server.admin.put(f"/connections/{name}", files=sent)
         problem(answer, 400, "bad-request")
         silent_about(answer, SECRET)
+
+
+@pytest.mark.parametrize("conn_id", ["a b", "þorn", "a;b", "<b>", "x" * 251])
+def test_an_id_that_airflow_would_not_keep_is_refused(server: Server, conn_id: str) -> None:
+    with unchanged(server):
+        for method in ("PUT", "POST"):
+            answer = server.admin.request(
+                method, f"/connections/{quote(conn_id)}", files={"conn_type": (None, "http")}
+            )
+            problem(answer, 400, "bad-request")
 
 
 def test_a_pool_is_set_read_and_deleted(admin: httpx.Client, name: str) -> None:
