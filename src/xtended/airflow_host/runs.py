@@ -199,7 +199,9 @@ class Runs(Protocol):
     def read(self) -> AbstractContextManager[RunReader]: ...
 
     def change(self, work: Callable[[RunChanges], T]) -> T:
-        """Do `work` in one transaction. It is done again, from a clean start, where the database was locked.
+        """Do `work` in one transaction. It is done again, from a clean start, where the database was locked, and
+        where it clears tries that have been ended and whose processes on this machine go on: once they are gone, or
+        after a bounded wait.
 
         Raises what `work` raises, and Unavailable where the database stays locked.
         """

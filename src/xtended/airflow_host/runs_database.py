@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-import psutil
 from airflow.models.dag import DagModel
 from airflow.models.dagrun import DagRun
 from airflow.models.renderedtifields import RenderedTaskInstanceFields
 from airflow.models.taskinstance import TaskInstance
 from airflow.ti_deps.dep_context import DepContext
 from airflow.ti_deps.dependencies_deps import SCHEDULER_QUEUED_DEPS
-from airflow.utils.net import get_hostname
 from airflow.utils.retries import run_with_db_retries
 from airflow.utils.state import DagRunState, TaskInstanceState
 from sqlalchemy import bindparam, or_, select, update
@@ -25,6 +24,7 @@ from xtended.airflow_host.base import AuditEntry
 from xtended.airflow_host.pools import require_pool
 from xtended.airflow_host.records import CHUNK, refusals_as_problems, write_audit
 from xtended.airflow_host.runs import NOTHING, DagRecord, Ignored, Instance, NewRun, Run, RunChanges
+from xtended.airflow_host.runs_processes import StillEnding, require_ended, watch
 from xtended.airflow_host.runs_rows import INSTANCE, ending, instance_of, run_of
 from xtended.airflow_host.runs_shapes import shape_of
 from xtended.airflow_host.runs_tables import RunTables
@@ -35,6 +35,9 @@ T = TypeVar("T")
 
 # SQLite refuses a write at once where another process wrote since this one began to read.
 ATTEMPTS = 8
+# Airflow's supervisor of a task asks every five seconds whether it may go on. Airflow 2 has the task that it ends then
+# write that it failed, whatever the task's state is by now: a try that began before would be lost.
+ENDING_SECONDS = 15.0
 # From these, an instance goes on with the try that it is in.
 _SAME_TRY = frozenset({TaskInstanceState.SCHEDULED.value, TaskInstanceState.UP_FOR_RESCHEDULE.value})
 
@@ -51,28 +54,23 @@ class DatabaseRuns:
             yield SessionRuns(session, self._tables)
 
     def change(self, work: Callable[[RunChanges], T]) -> T:
+        deadline = time.monotonic() + ENDING_SECONDS
+        while True:
+            try:
+                return self._changed(work, patient=time.monotonic() < deadline)
+            except StillEnding as tries:
+                # Outside of the transaction: what ends them has to write, too.
+                tries.wait(deadline)
+
+    def _changed(self, work: Callable[[RunChanges], T], *, patient: bool) -> T:
         with refusals_as_problems():
             for attempt in run_with_db_retries(max_retries=ATTEMPTS):
                 with attempt, self._tables.changing() as session:
-                    return work(ChangingRuns(session, self._tables))
+                    return work(ChangingRuns(session, self._tables, patient=patient))
         raise AssertionError("run_with_db_retries ends with a result or raises")
 
     def watch_process(self, instance: Instance) -> Callable[[], bool] | None:
-        if instance.pid is None or instance.hostname != get_hostname():
-            return None
-        family: list[psutil.Process] = []
-        with suppress(psutil.NoSuchProcess):
-            first = psutil.Process(instance.pid)
-            family = [first, *first.children(recursive=True)]
-        return lambda: any(_lives(process) for process in family)
-
-
-def _lives(process: psutil.Process) -> bool:
-    try:
-        # `is_running` tells a process from a later one of the same number.
-        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return False
+        return watch(instance)
 
 
 class SessionRuns:
@@ -204,7 +202,11 @@ class SessionRuns:
 
 
 class ChangingRuns(SessionRuns):
-    """`runs.RunChanges` on one database session."""
+    """`runs.RunChanges` on one database session; where it is `patient`, it clears no try that is still ending."""
+
+    def __init__(self, session: Session, tables: RunTables, *, patient: bool) -> None:
+        super().__init__(session, tables)
+        self._patient = patient
 
     def hold(self, run: Run) -> Run:
         # A write is a lock in every database: of the row, or of all of SQLite. After a mere read, the
@@ -219,6 +221,8 @@ class ChangingRuns(SessionRuns):
 
     def clear(self, run: Run, instances: Sequence[Instance]) -> None:
         if instances:
+            if self._patient:
+                require_ended(instances)
             row = self._row(run)
             dag = self.tables.dag(self.session, run.dag_id, row)
             self.tables.clear(self.session, row, dag, instances)

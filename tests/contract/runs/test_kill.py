@@ -84,3 +84,24 @@ def test_a_task_that_waits_for_somebodys_answer_is_ended(control: Control) -> No
     assert _kill(control, "asked", "kill9")["question"] in ("awaiting_input", "deferred")
     assert control.finished("asked", "kill9") == "failed"
     assert control.marks("kill9") == []
+
+
+def test_what_is_killed_can_be_restarted_at_once(control: Control) -> None:
+    control.trigger("long", "kill10")
+    until(
+        lambda: control.marks("kill10"),
+        lambda marks: len(marks) == 2,
+        lambda: control.states("long", "kill10"),
+    )
+    earlier = _sleepers(control)
+    assert _kill(control, "long", "kill10") == {"bash": "running", "python": "running"}
+    answer = control.api.post("/restart_failed_task", params={"dag_id": "long", "run_id": "kill10"})
+    assert answer.status_code == 200, answer.text
+    # Two tries of a task are never at work at the same time, and the earlier one can't fail the later one.
+    assert [process for process in earlier if process.is_running()] == []
+    until(
+        lambda: control.marks("kill10"),
+        lambda marks: (marks.count("bash"), marks.count("python")) == (2, 2),
+        lambda: control.states("long", "kill10"),
+    )
+    assert _kill(control, "long", "kill10", wait="true") == {"bash": "running", "python": "running"}

@@ -1048,7 +1048,7 @@ class TasksApi:
     ) -> TaskChanges:
         """Kill the running tasks of a run
 
-        Ends the unfinished instances of one task, or of the whole run, as `failed`, without a retry: those without a state yet and those that are scheduled, queued, running, deferred, awaiting input, up for retry or up for reschedule. The process of a running one is ended by its own supervisor within a few seconds, `on_kill` included; with `wait` the answer comes when the processes are gone, or after 30 seconds.
+        Ends the unfinished instances of one task, or of the whole run, as `failed`, without a retry: those without a state yet and those that are scheduled, queued, running, deferred, awaiting input, up for retry or up for reschedule. The process of a running one is ended by its own supervisor within a few seconds, `on_kill` included; with `wait` the answer comes when the processes are gone, or after 30 seconds.  Whatever clears such a task waits for its processes on the web server's machine, for 15 seconds at most. On Airflow 2, a process on another machine that ends after its task has been restarted takes the new try with it.
 
         :param dag_id: Id of the DAG. (required)
         :type dag_id: str
@@ -1141,7 +1141,7 @@ class TasksApi:
     ) -> ApiResponse[TaskChanges]:
         """Kill the running tasks of a run
 
-        Ends the unfinished instances of one task, or of the whole run, as `failed`, without a retry: those without a state yet and those that are scheduled, queued, running, deferred, awaiting input, up for retry or up for reschedule. The process of a running one is ended by its own supervisor within a few seconds, `on_kill` included; with `wait` the answer comes when the processes are gone, or after 30 seconds.
+        Ends the unfinished instances of one task, or of the whole run, as `failed`, without a retry: those without a state yet and those that are scheduled, queued, running, deferred, awaiting input, up for retry or up for reschedule. The process of a running one is ended by its own supervisor within a few seconds, `on_kill` included; with `wait` the answer comes when the processes are gone, or after 30 seconds.  Whatever clears such a task waits for its processes on the web server's machine, for 15 seconds at most. On Airflow 2, a process on another machine that ends after its task has been restarted takes the new try with it.
 
         :param dag_id: Id of the DAG. (required)
         :type dag_id: str
@@ -1234,7 +1234,7 @@ class TasksApi:
     ) -> RESTResponseType:
         """Kill the running tasks of a run
 
-        Ends the unfinished instances of one task, or of the whole run, as `failed`, without a retry: those without a state yet and those that are scheduled, queued, running, deferred, awaiting input, up for retry or up for reschedule. The process of a running one is ended by its own supervisor within a few seconds, `on_kill` included; with `wait` the answer comes when the processes are gone, or after 30 seconds.
+        Ends the unfinished instances of one task, or of the whole run, as `failed`, without a retry: those without a state yet and those that are scheduled, queued, running, deferred, awaiting input, up for retry or up for reschedule. The process of a running one is ended by its own supervisor within a few seconds, `on_kill` included; with `wait` the answer comes when the processes are gone, or after 30 seconds.  Whatever clears such a task waits for its processes on the web server's machine, for 15 seconds at most. On Airflow 2, a process on another machine that ends after its task has been restarted takes the new try with it.
 
         :param dag_id: Id of the DAG. (required)
         :type dag_id: str

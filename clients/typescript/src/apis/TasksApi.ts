@@ -889,7 +889,7 @@ export class TasksApi extends runtime.BaseAPI {
     }
 
     /**
-     * Ends the unfinished instances of one task, or of the whole run, as `failed`, without a retry: those without a state yet and those that are scheduled, queued, running, deferred, awaiting input, up for retry or up for reschedule. The process of a running one is ended by its own supervisor within a few seconds, `on_kill` included; with `wait` the answer comes when the processes are gone, or after 30 seconds.
+     * Ends the unfinished instances of one task, or of the whole run, as `failed`, without a retry: those without a state yet and those that are scheduled, queued, running, deferred, awaiting input, up for retry or up for reschedule. The process of a running one is ended by its own supervisor within a few seconds, `on_kill` included; with `wait` the answer comes when the processes are gone, or after 30 seconds.  Whatever clears such a task waits for its processes on the web server\'s machine, for 15 seconds at most. On Airflow 2, a process on another machine that ends after its task has been restarted takes the new try with it.
      * Kill the running tasks of a run
      */
     async killRunningTasksRaw(requestParameters: KillRunningTasksRequest, initOverrides?: RequestInit | runtime.InitOverrideFunction): Promise<runtime.ApiResponse<TaskChanges>> {
@@ -900,7 +900,7 @@ export class TasksApi extends runtime.BaseAPI {
     }
 
     /**
-     * Ends the unfinished instances of one task, or of the whole run, as `failed`, without a retry: those without a state yet and those that are scheduled, queued, running, deferred, awaiting input, up for retry or up for reschedule. The process of a running one is ended by its own supervisor within a few seconds, `on_kill` included; with `wait` the answer comes when the processes are gone, or after 30 seconds.
+     * Ends the unfinished instances of one task, or of the whole run, as `failed`, without a retry: those without a state yet and those that are scheduled, queued, running, deferred, awaiting input, up for retry or up for reschedule. The process of a running one is ended by its own supervisor within a few seconds, `on_kill` included; with `wait` the answer comes when the processes are gone, or after 30 seconds.  Whatever clears such a task waits for its processes on the web server\'s machine, for 15 seconds at most. On Airflow 2, a process on another machine that ends after its task has been restarted takes the new try with it.
      * Kill the running tasks of a run
      */
     async killRunningTasks(requestParameters: KillRunningTasksRequest, initOverrides?: RequestInit | runtime.InitOverrideFunction): Promise<TaskChanges> {
