@@ -59,14 +59,14 @@ def _of_bucket(airflow: Airflow, s3: real_servers.S3Server, files: int, copy: Pa
     def theirs() -> float:
         return _aws_sync(s3, copy)
 
-    s3.fill(BUCKET, {f"{name}.py": CODE.format(dag_id=name).encode() for name in _names(files)})
+    s3.fill(BUCKET, {_key(name): CODE.format(dag_id=name).encode() for name in _names(files)})
     with memory.watched() as added:
         cold = _row(f"s3_sync of {files:,} files, cold, parsed and published", ours, theirs, 1, factor=1)
     same = _row(f"s3_sync of {files:,} files, nothing changed", ours, theirs, ROUNDS, factor=UNCHANGED_FACTOR)
     few = _names(files)[: max(1, files // 100)]
-    s3.fill(BUCKET, {f"{name}.py": CODE.format(dag_id=f"{name}_anew").encode() for name in few})
+    s3.fill(BUCKET, {_key(name): CODE.format(dag_id=f"{name}_anew").encode() for name in few})
     changed = _row(f"s3_sync of {files:,} files, 1 % changed, parsed and published", ours, theirs, 1)
-    s3.fill(TEXTS, {f"{name}.txt": CODE.encode() for name in _names(files)})
+    s3.fill(TEXTS, {_key(name, "txt"): CODE.encode() for name in _names(files)})
     fetched = _row(
         f"s3_sync of {files:,} files that define no DAG, cold",
         lambda: ours(TEXTS),
@@ -82,7 +82,7 @@ def _of_collection(airflow: Airflow, mongo: real_servers.MongoServer, files: int
     with mongo.client() as client:
         collection: Any = client["bench"]["dags"]
         collection.insert_many(
-            [{"name": f"{name}.py", "source": CODE.format(dag_id=name)} for name in _names(files)]
+            [{"name": _key(name), "source": CODE.format(dag_id=name)} for name in _names(files)]
         )
 
         def ours() -> float:
@@ -195,6 +195,11 @@ def _bare_reads(s3: real_servers.S3Server, bucket: str) -> float:
 
 def _names(files: int) -> list[str]:
     return [f"synced_{number:05}" for number in range(files)]
+
+
+def _key(name: str, kind: str = "py") -> str:
+    """A hundred to a folder: for each object that it serves, rclone goes through all that lie beside it."""
+    return f"{name[-5:-2]}/{name}.{kind}"
 
 
 def _made(folder: Path) -> Path:
