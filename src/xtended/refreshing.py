@@ -46,15 +46,18 @@ def scan(call: Call, *, publish: bool) -> Scan:
     files = _parse_all(call, paths)
     owned = _with_owners(call, files)
     removed: list[str] = []
-    with store.locked(), call.services.host.transaction() as transaction:
-        if publish:
-            # What was changed while it was being parsed has been published by whoever changed it.
-            transaction.publish([file for file in owned if store.stamp(file.path) == before[file.path]])
-            removed = transaction.retire(_gone(call), keep=_defined(files))
-        else:
-            transaction.request_parse(paths)
-        details = {"parsed": len(files), "published": publish}
-        transaction.audit(AuditEntry("xtended.scan_dags", call.user, (), details))
+    details = {"parsed": len(files), "published": publish}
+    with store.locked():
+        # Asked before anything is written: a large change keeps every other connection from reading in SQLite.
+        gone = _gone(call) if publish else set()
+        with call.services.host.transaction() as transaction:
+            if publish:
+                # What was changed while it was being parsed has been published by whoever changed it.
+                transaction.publish([file for file in owned if store.stamp(file.path) == before[file.path]])
+                removed = transaction.retire(gone, keep=_defined(files))
+            else:
+                transaction.request_parse(paths)
+            transaction.audit(AuditEntry("xtended.scan_dags", call.user, (), details))
     return Scan(_with_double_claims(files, owned), removed)
 
 

@@ -175,3 +175,12 @@ def test_hostile_files_cost_a_scan_nothing_but_themselves(empty_folder: Server, 
     assert body["failed"] == [f"{name}_a_loops.py", f"{name}_b_exits.py", f"{name}_c_recurses.py"]
     assert [error["file"] for error in body["import_errors"]] == body["failed"]
     assert empty_folder.airflow.trigger(name)
+
+
+def test_a_change_that_fills_the_databases_cache_is_published(empty_folder: Server, name: str) -> None:
+    """From there on, SQLite lets no other connection read until the change is committed."""
+    for number in range(20):
+        path = empty_folder.dags / f"{name}_{number}.py"
+        path.write_bytes(dag_files.dag(f"{name}_{number}") + b"the_dag.doc_md = 'x' * 300_000\n")
+    body = success(empty_folder.admin.post("/scan_dags", params={"otf_sync": "y"}))
+    assert body["dag_ids"] == sorted(f"{name}_{number}" for number in range(20))
