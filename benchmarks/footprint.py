@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import socket
 import statistics
 import subprocess
@@ -121,12 +120,12 @@ def memory(home: Path) -> list[Row]:
 
 def _sizes(home: Path, *, extension: bool) -> tuple[float, float]:
     """Megabytes of the web process and its children, and of the parser's."""
-    password = secrets.token_urlsafe(12)
-    environment = {**clean_environment(home), "ADMIN_PASSWORD": password}
+    environment = clean_environment(home)
     if not extension:
         environment["PYTHONPATH"] = HIDING
     settings = Home(environment)
-    settings.passwords()
+    # The one of the last start: Airflow 2 has it in its database.
+    password = settings.passwords()["admin"]
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

@@ -116,7 +116,7 @@ def clean_environment(home: Path) -> dict[str, str]:
 
     And without what keeps Python from storing compiled code, which Airflow's users have no reason to set.
     """
-    left_out = ("PORT", "PYTHONDONTWRITEBYTECODE")
+    left_out = ("PORT", "PYTHONDONTWRITEBYTECODE", "ADMIN_PASSWORD")
     kept = {k: v for k, v in os.environ.items() if not k.startswith("AIRFLOW_") and k not in left_out}
     return {**kept, "AIRFLOW_HOME": str(home)}
 
