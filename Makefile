@@ -45,7 +45,7 @@ lint: .venv/airflow3/.dev .venv/airflow2/.dev .venv/tools/.done .venv/client/.do
 	$(TOOLS)/ruff check .
 	$(TOOLS)/ruff format --check .
 	.venv/airflow3/bin/mypy
-	MYPYPATH=src .venv/airflow2/bin/mypy src/xtended/airflow_host/airflow2/*.py src/xtended/wsgi.py src/xtended/wsgi_bodies.py src/xtended/wsgi_security.py
+	MYPYPATH=src .venv/airflow2/bin/mypy src/xtended/airflow_host/airflow2/*.py src/xtended/wsgi*.py
 	MYPYPATH=clients/python .venv/airflow3/bin/mypy --python-executable .venv/client/bin/python --follow-imports=silent -p xtended_cli
 	PYTHONPATH=src $(TOOLS)/lint-imports --no-cache
 	$(TOOLS)/openapi-spec-validator $(SPEC)

@@ -24,11 +24,8 @@ def watch(instance: Instance) -> Alive | None:
     """`runs.Runs.watch_process`."""
     if instance.pid is None or instance.hostname != get_hostname():
         return None
-    family: list[psutil.Process] = []
-    with suppress(psutil.NoSuchProcess):
-        first = psutil.Process(instance.pid)
-        family = [first, *first.children(recursive=True)]
-    return lambda: any(_lives(process) for process in family)
+    process = _process(instance.pid)
+    return _family(process) if process is not None else lambda: False
 
 
 class StillEnding(Exception):
@@ -45,26 +42,32 @@ class StillEnding(Exception):
 
 
 def require_ended(instances: Iterable[Instance]) -> None:
-    """Raises StillEnding where one of these has been ended lately and its process goes on."""
-    since = datetime.now(UTC) - _LATELY
-    ending = [one for one in instances if _ended_after(one, since) and _has_its_process(one)]
+    """Raises StillEnding where one of these has been ended lately and its process on this machine goes on."""
+    here, since = get_hostname(), datetime.now(UTC) - _LATELY
+    ending = []
+    for one in instances:
+        if one.state not in _ENDED or one.end_date is None or one.end_date < since or one.hostname != here:
+            continue
+        process = None if one.pid is None else _process(one.pid)
+        # A younger one has got its number since.
+        if process is not None and process.create_time() < one.end_date.timestamp() and _lives(process):
+            ending.append(_family(process))
     if ending:
-        raise StillEnding(filter(None, map(watch, ending)))
+        raise StillEnding(ending)
 
 
-def _ended_after(instance: Instance, moment: datetime) -> bool:
-    return instance.state in _ENDED and instance.end_date is not None and instance.end_date > moment
-
-
-def _has_its_process(instance: Instance) -> bool:
-    """Whether the try's process lives on this machine; not one that has got its number since."""
-    if instance.pid is None or instance.end_date is None or instance.hostname != get_hostname():
-        return False
+def _process(pid: int) -> psutil.Process | None:
     try:
-        process = psutil.Process(instance.pid)
-        return _lives(process) and process.create_time() < instance.end_date.timestamp()
+        return psutil.Process(pid)
     except psutil.NoSuchProcess:
-        return False
+        return None
+
+
+def _family(first: psutil.Process) -> Alive:
+    family = [first]
+    with suppress(psutil.NoSuchProcess):
+        family += first.children(recursive=True)
+    return lambda: any(_lives(process) for process in family)
 
 
 def _lives(process: psutil.Process) -> bool:
