@@ -30,8 +30,8 @@ def test_a_dag_file_gives_its_dag_and_tasks(folder: Folder, parse: Parse) -> Non
     assert parsed.import_problems == ()
     (dag,) = parsed.dags
     assert dag.dag_id == "one"
-    assert dag.data["dag"]["fileloc"] == str(folder.root / "team/one.py")
-    assert [task["__var"]["task_id"] for task in dag.data["dag"]["tasks"]] == ["only"]
+    assert dag.data()["dag"]["fileloc"] == str(folder.root / "team/one.py")
+    assert [task["__var"]["task_id"] for task in dag.data()["dag"]["tasks"]] == ["only"]
 
 
 def test_a_file_that_defines_many_dags_gives_all(folder: Folder, parse: Parse) -> None:
@@ -71,7 +71,7 @@ def test_taskflow_files_are_understood(folder: Folder, parse: Parse) -> None:
         flow()
         """
     (dag,) = parse(folder.write("flow.py", source)).dags
-    assert [task["__var"]["task_id"] for task in dag.data["dag"]["tasks"]] == ["extract", "load"]
+    assert [task["__var"]["task_id"] for task in dag.data()["dag"]["tasks"]] == ["extract", "load"]
 
 
 def test_a_file_without_a_dag_defines_nothing(folder: Folder, parse: Parse) -> None:
@@ -422,7 +422,7 @@ def test_modules_in_a_zip_import_each_other(folder: Folder, parse: Parse) -> Non
     )
     (dag,) = parse("pack.zip").dags
     assert dag.dag_id == "zipped"
-    assert dag.data["dag"]["fileloc"] == str(folder.root / "pack.zip/main.py")
+    assert dag.data()["dag"]["fileloc"] == str(folder.root / "pack.zip/main.py")
 
 
 def test_problems_in_a_zip_name_the_module_and_its_line(folder: Folder, parse: Parse) -> None:

@@ -111,7 +111,7 @@ def same_in_shadow(live: Folder, shared_parser: Parser, tmp_path: Path) -> Compa
         in_shadow = shared_parser.parse(tree, [path])[0]
         for parsed in (in_place, in_shadow):
             assert parsed.import_problems == ()
-            assert comparable([dag.data for dag in parsed.dags]) == expected
+            assert comparable([dag.data() for dag in parsed.dags]) == expected
 
     return compare
 
@@ -208,7 +208,7 @@ def test_a_shadow_reached_through_a_link_leaves_no_trace(
     (tmp_path / "link").symlink_to(tree.root)
     parsed = shared_parser.parse(ParseTree(tmp_path / "link", live.root, BUNDLE), ["linked.py"])[0]
     file = live.root / "linked.py"
-    assert parsed.dags[0].data["dag"]["doc_md"] == f"{file} {file}"
+    assert parsed.dags[0].data()["dag"]["doc_md"] == f"{file} {file}"
 
 
 def test_warnings_come_with_the_result(live: Folder, shared_parser: Parser) -> None:

@@ -24,13 +24,16 @@ log = logging.getLogger(__name__)
 CHUNK = 500
 """Values in one statement: databases limit them, and SQLite's limit is the lowest."""
 
+PORTION = 100
+"""Files to publish at a time: what Airflow makes of a DAG for that takes far more memory than the DAG."""
+
 MOST_BACKFILL_RUNS = 1000
 """Runs that one request may create: they appear in one transaction, which nothing else can write beside."""
 
 
-def chunks(values: Sequence[X]) -> Iterator[Sequence[X]]:
-    """The values in parts that one statement takes."""
-    return (values[start : start + CHUNK] for start in range(0, len(values), CHUNK))
+def chunks(values: Sequence[X], size: int = CHUNK) -> Iterator[Sequence[X]]:
+    """The values in parts, of what one statement takes unless told otherwise."""
+    return (values[start : start + size] for start in range(0, len(values), size))
 
 
 @contextmanager

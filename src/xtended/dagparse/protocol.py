@@ -141,7 +141,7 @@ def file_frame(parsed: ParsedFile) -> Frame:
     return {
         "kind": "file",
         "path": parsed.path,
-        "dags": [[dag.dag_id, dag.data] for dag in parsed.dags],
+        "dags": [[dag.dag_id, dag.form] for dag in parsed.dags],
         "import_problems": [dataclasses.asdict(problem) for problem in parsed.import_problems],
         "warnings": parsed.warnings,
         "seconds": parsed.seconds,
@@ -153,7 +153,7 @@ def read_file(frame: Frame) -> ParsedFile:
     try:
         return ParsedFile(
             path=frame["path"],
-            dags=tuple(ParsedDag(dag_id, data) for dag_id, data in frame["dags"]),
+            dags=tuple(ParsedDag(dag_id, form) for dag_id, form in frame["dags"]),
             import_problems=tuple(ImportProblem(**problem) for problem in frame["import_problems"]),
             warnings=tuple(frame["warnings"]),
             seconds=frame["seconds"],

@@ -122,6 +122,20 @@ def test_the_dag_processor_finds_nothing_to_change(host: Any, parse: Parse, rows
     assert recorded(rows) == ours
 
 
+def test_files_published_in_portions_are_as_those_published_at_once(
+    host: Any, parse: Parse, rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = parse(one=plain("one"), rich=RICH, broken="from airflow import DAG\n1 / 0\n", two=plain("two"))
+    monkeypatch.setattr("xtended.airflow_host.airflow2.publish.PORTION", 1)
+    publish(host, files)
+    in_portions = recorded(rows)
+    monkeypatch.undo()
+    publish(host, files)
+    assert recorded(rows) == in_portions
+    assert [row[0] for row in in_portions["serialized_dag"]] == ["follower", "one", "rich.dag", "two"]
+    assert in_portions["import_error"] == [(f"{DAGS}/broken.py",)]
+
+
 def test_a_published_dag_can_be_triggered(app: Any, host: Any, parse: Parse) -> None:
     publish(host, parse(rich=RICH))
     answer = app.test_client().post("/api/v1/dags/rich.dag/dagRuns", json={}, auth=("admin", "admin"))

@@ -51,7 +51,7 @@ def _publish(host: Any, dag_id: str, tasks: set[str]) -> None:
             EmptyOperator(task_id=name, retries=2, priority_weight=7)
     made.fileloc = str(DAGS / "wide.py")
     (DAGS / "wide.py").write_text("# stands for the code")
-    parsed = ParsedFile("wide.py", (ParsedDag(dag_id, SerializedDAG.to_dict(made)),), (), (), 0.1)
+    parsed = ParsedFile("wide.py", (ParsedDag.of(dag_id, SerializedDAG.to_dict(made)),), (), (), 0.1)
     with host.transaction() as change:
         change.publish([parsed])
         change.set_paused([dag_id], paused=False)

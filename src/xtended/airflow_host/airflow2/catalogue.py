@@ -48,7 +48,8 @@ class DagCatalogue:
             )
         with reading() as session:
             dags = _known(session.execute(query))
-        return [dag for dag in dags if dag.path is not None and (paths is None or dag.path in paths)]
+        wanted = None if paths is None else set(paths)
+        return [dag for dag in dags if dag.path is not None and (wanted is None or dag.path in wanted)]
 
     def broken_files(self) -> set[str]:
         with reading() as session:

@@ -81,7 +81,7 @@ class FileProcess:
                 ]
             return ParsedFile(
                 path=path,
-                dags=tuple(ParsedDag(dag["dag"]["_dag_id"], dag) for dag in dags),
+                dags=tuple(ParsedDag.of(dag["dag"]["_dag_id"], dag) for dag in dags),
                 import_problems=tuple(found),
                 warnings=(),
                 seconds=time.monotonic() - started,

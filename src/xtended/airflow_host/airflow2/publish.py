@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 from xtended.airflow_host.airflow2 import folder
 from xtended.airflow_host.airflow2.serialized import SerializedForm
 from xtended.airflow_host.base import AuditEntry, ParsedFile
-from xtended.airflow_host.records import chunks, delete_records, write_audit
+from xtended.airflow_host.records import PORTION, chunks, delete_records, write_audit
 
 
 class DagTransaction:
@@ -30,7 +30,13 @@ class DagTransaction:
         self._session = session
 
     def publish(self, files: Sequence[ParsedFile]) -> None:
-        forms = [SerializedForm(dag.data) for file in files for dag in file.dags]
+        for portion in chunks(files, PORTION):
+            self._publish(portion)
+            self._session.flush()
+            self._session.expunge_all()
+
+    def _publish(self, files: Sequence[ParsedFile]) -> None:
+        forms = [SerializedForm(dag.form) for file in files for dag in file.dags]
         dags = [form.dag for form in forms]
         subdir = str(folder.dag_folder())
         self._forget_code({dag.fileloc for dag in dags})
@@ -69,6 +75,7 @@ class DagTransaction:
         )
 
     def retire(self, paths: Collection[str], keep: Collection[str] = ()) -> list[str]:
+        paths, keep = set(paths), set(keep)
         rows = self._session.execute(select(DagModel.dag_id, DagModel.fileloc).where(DagModel.is_active))
         retired = sorted(
             dag_id for dag_id, fileloc in rows if folder.is_in(fileloc, paths) and dag_id not in keep

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
-from typing import Any
 
 from airflow import settings
 from airflow.models.dagcode import DagCode
@@ -26,8 +24,8 @@ class SerializedForm:
     gives a slightly different text, so the DAG processor's next pass would take the DAG for a changed one.
     """
 
-    def __init__(self, data: Mapping[str, Any]) -> None:
-        self._text = settings.json.dumps(data, sort_keys=True).encode("utf-8")
+    def __init__(self, form: str) -> None:
+        self._text = settings.json.dumps(settings.json.loads(form), sort_keys=True).encode("utf-8")
         self._hash = md5(self._text).hexdigest()
         # From a copy: reading an operator fills in its defaults in what is read.
         self.dag = SerializedDAG.from_dict(settings.json.loads(self._text))

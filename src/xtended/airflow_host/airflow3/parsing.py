@@ -107,7 +107,7 @@ class FileProcess(DagFileProcessorProcess):
         errors = relocation.apply(result.import_errors or {})
         return ParsedFile(
             path=path,
-            dags=tuple(ParsedDag(dag["dag"]["dag_id"], dag) for dag in dags),
+            dags=tuple(ParsedDag.of(dag["dag"]["dag_id"], dag) for dag in dags),
             import_problems=tuple(
                 problems.read(_relative(at, live_root), text) for at, text in errors.items()
             ),

@@ -16,6 +16,7 @@ from airflow.models.errors import ParseImportError
 from airflow.models.serialized_dag import SerializedDagModel
 from airflow.models.taskinstance import TaskInstance
 from airflow.serialization.serialized_objects import LazyDeserializedDAG
+from airflow.utils.retries import MAX_DB_RETRIES
 from airflow.utils.session import create_session
 from sqlalchemy import delete, exists, or_, select, update
 from sqlalchemy.exc import IntegrityError
@@ -23,7 +24,14 @@ from sqlalchemy.orm import Session
 
 from xtended.airflow_host.airflow3.catalogue import dags_in_files, file_of, import_errors
 from xtended.airflow_host.base import AuditEntry, ParsedFile
-from xtended.airflow_host.records import CHUNK, delete_records, refusals_as_problems, write_audit
+from xtended.airflow_host.records import (
+    PORTION,
+    chunks,
+    delete_records,
+    refusals_as_problems,
+    refused,
+    write_audit,
+)
 
 
 class DagTransaction:
@@ -34,8 +42,25 @@ class DagTransaction:
         self._bundle = bundle_name
 
     def publish(self, files: Sequence[ParsedFile]) -> None:
+        for _ in range(MAX_DB_RETRIES):
+            if self._publish_all(files):
+                return
+        raise refused()
+
+    def _publish_all(self, files: Sequence[ParsedFile]) -> bool:
+        """Whether it is all there. Where the database is busy, Airflow rolls back, with what came before, and
+        tries once more what it was asked for last."""
         self._know_bundle()
-        dags = [LazyDeserializedDAG(data=dict(dag.data)) for file in files for dag in file.dags]
+        begun = self._session.get_transaction()
+        for portion in chunks(files, PORTION):
+            self._publish(portion)
+            if self._session.get_transaction() is not begun:
+                return False
+            self._session.expunge_all()
+        return True
+
+    def _publish(self, files: Sequence[ParsedFile]) -> None:
+        dags = [LazyDeserializedDAG(data=dag.data()) for file in files for dag in file.dags]
         self._replace_versions(dags)
         update_dag_parsing_results_in_db(
             bundle_name=self._bundle,
@@ -90,15 +115,14 @@ class DagTransaction:
         self._session.flush()
 
     def retire(self, paths: Collection[str], keep: Collection[str] = ()) -> list[str]:
+        keep = set(keep)
         gone = sorted(
             dag.dag_id
             for dag in dags_in_files(self._session, self._bundle, paths)
-            if not dag.stale and dag.dag_id not in set(keep)
+            if not dag.stale and dag.dag_id not in keep
         )
-        for start in range(0, len(gone), CHUNK):
-            self._session.execute(
-                update(DagModel).where(DagModel.dag_id.in_(gone[start : start + CHUNK])).values(is_stale=True)
-            )
+        for dag_ids in chunks(gone):
+            self._session.execute(update(DagModel).where(DagModel.dag_id.in_(dag_ids)).values(is_stale=True))
         self._forget_import_errors(paths)
         return gone
 
@@ -110,10 +134,8 @@ class DagTransaction:
             for error_id, filename in import_errors(self._session, self._bundle)
             if file_of(filename) in wanted
         ]
-        for start in range(0, len(ids), CHUNK):
-            self._session.execute(
-                delete(ParseImportError).where(ParseImportError.id.in_(ids[start : start + CHUNK]))
-            )
+        for error_ids in chunks(ids):
+            self._session.execute(delete(ParseImportError).where(ParseImportError.id.in_(error_ids)))
 
     def request_parse(self, paths: Collection[str]) -> None:
         waiting = set(
@@ -129,9 +151,8 @@ class DagTransaction:
                 self._session.add(DagPriorityParsingRequest(bundle_name=self._bundle, relative_fileloc=path))
 
     def set_paused(self, dag_ids: Collection[str], *, paused: bool) -> None:
-        self._session.execute(
-            update(DagModel).where(DagModel.dag_id.in_(sorted(set(dag_ids)))).values(is_paused=paused)
-        )
+        for chunk in chunks(sorted(set(dag_ids))):
+            self._session.execute(update(DagModel).where(DagModel.dag_id.in_(chunk)).values(is_paused=paused))
 
     def delete_dag(self, dag_id: str) -> None:
         delete_records(self._session, dag_id)
