@@ -13,7 +13,7 @@ from xtended import api
 from xtended.access import Rule
 from xtended.airflow_host.identity import User
 from xtended.api import Envelope, FormBooleans, Operation, Paths, SpecError, load_spec, read_operations
-from xtended.problems import NotFound
+from xtended.problems import NotFound, Unavailable
 
 SOMEONE = User("someone", None)
 
@@ -95,6 +95,11 @@ def operation(handler: Any, **more: Any) -> Operation:
     return Operation(**{**fields, "handler": handler, **more})
 
 
+def at_host(**methods: Any) -> types.SimpleNamespace:
+    """Services of a host that has no more than these."""
+    return types.SimpleNamespace(host=types.SimpleNamespace(**methods))
+
+
 def test_a_problem_of_a_handler_is_the_answer() -> None:
     def handler(call: api.Call) -> dict[str, Any]:
         raise NotFound("no such thing", headers={"X-Hint": "1"}, dag_ids=["a"])
@@ -110,9 +115,20 @@ def test_a_failure_is_logged_and_tells_the_client_nothing(caplog: pytest.LogCapt
         raise RuntimeError("/secret/place and a password")
 
     with caplog.at_level(logging.ERROR):
-        body, status, _ = operation(handler)(types.SimpleNamespace(), SOMEONE, {}, BARE)
+        body, status, _ = operation(handler)(at_host(problem_of=lambda error: None), SOMEONE, {}, BARE)
     assert status == 500
     assert "secret" not in str(body)
+    assert "/secret/place" in caplog.text
+
+
+def test_a_failure_that_the_host_understands_is_its_problem(caplog: pytest.LogCaptureFixture) -> None:
+    def handler(call: api.Call) -> dict[str, Any]:
+        raise RuntimeError("the database at /secret/place")
+
+    services = at_host(problem_of=lambda error: Unavailable("Try again.", headers={"Retry-After": "2"}))
+    with caplog.at_level(logging.ERROR):
+        body, status, headers = operation(handler)(services, SOMEONE, {}, BARE)
+    assert (status, body["detail"], headers["Retry-After"]) == (503, "Try again.", "2")
     assert "/secret/place" in caplog.text
 
 

@@ -159,10 +159,10 @@ class Operation:
                 result = self.handler(call, **arguments)
         except Problem as problem:
             return problem_answer(problem, headers)
-        except Exception:
+        except Exception as error:
             # The last line of defence: log it, and tell the client nothing.
             log.exception("Operation %s failed", self.id)
-            return internal_error(headers)
+            return failure(services, error, headers)
         if isinstance(result, Lines):
             return result, 200, {**headers, **_LINES_HEADERS}
         if isinstance(result, Accepted):
@@ -191,6 +191,12 @@ def _etag(header: str | None) -> str | None:
 
 def problem_answer(problem: Problem, headers: Mapping[str, str]) -> Answer:
     return problem.body(), problem.status, {**headers, **problem.headers, "Content-Type": problem.media_type}
+
+
+def failure(services: Services, error: Exception, headers: Mapping[str, str]) -> Answer:
+    """The answer to an exception that is no Problem."""
+    problem = services.host.problem_of(error)
+    return internal_error(headers) if problem is None else problem_answer(problem, headers)
 
 
 def internal_error(headers: Mapping[str, str]) -> Answer:

@@ -31,7 +31,7 @@ from xtended.api import (
     Operation,
     Paths,
     Upload,
-    internal_error,
+    failure,
     problem_answer,
     read_operations,
 )
@@ -163,7 +163,7 @@ def create_app(services: Services, *, swagger_ui: bool) -> FastAPI:
         # The page is ours; this serves openapi.json alone.
         swagger_ui_options=SwaggerUIOptions(swagger_ui=False),
     )
-    for kind, handler in _ERROR_HANDLERS.items():
+    for kind, handler in _error_handlers(services).items():
         connexion_app.add_error_handler(kind, handler)
     connexion_app.add_error_handler(405, partial(_on_wrong_method, Paths(operations)))
 
@@ -194,11 +194,11 @@ def _on_problem(_: ConnexionRequest, error: Exception) -> ConnexionResponse:
     return _response(problem_answer(error, {}))
 
 
-def _on_refusal(request: ConnexionRequest, error: Exception) -> ConnexionResponse:
+def _on_refusal(services: Services, request: ConnexionRequest, error: Exception) -> ConnexionResponse:
     """What Connexion or Starlette refuse: routing, missing credentials, validation."""
     status: int = getattr(error, "status", None) or getattr(error, "status_code", None) or 500
     if status >= 500:
-        return _on_error(request, error)
+        return _on_error(services, request, error)
     return _response(refusal(status, getattr(error, "detail", None), getattr(error, "headers", None)))
 
 
@@ -217,25 +217,29 @@ def _on_bad_form(_: ConnexionRequest, error: Exception) -> ConnexionResponse:
     return _response(problem_answer(BadRequest(f"The form can't be read: {message}"), {}))
 
 
-def _on_bad_text(request: ConnexionRequest, error: Exception) -> ConnexionResponse:
+def _on_bad_text(services: Services, request: ConnexionRequest, error: Exception) -> ConnexionResponse:
     """A JSON body in another encoding than it says, in one that nobody knows, or nested without end."""
     if isinstance(error, KeyError | IndexError):
-        return _on_error(request, error)
+        return _on_error(services, request, error)
     return _response(problem_answer(BadRequest("The request's body can't be read as JSON."), {}))
 
 
-def _on_error(_: ConnexionRequest, error: Exception) -> ConnexionResponse:
+def _on_error(services: Services, _: ConnexionRequest, error: Exception) -> ConnexionResponse:
     log.error("A request failed before it reached its operation", exc_info=error)
-    return _response(internal_error({}))
+    return _response(failure(services, error, {}))
 
 
-_ERROR_HANDLERS: Mapping[type[Exception], Callable[[ConnexionRequest, Exception], ConnexionResponse]] = {
-    Problem: _on_problem,
-    ProblemException: _on_refusal,
-    HTTPException: _on_refusal,
-    MultiPartException: _on_bad_form,
-    UnicodeDecodeError: _on_bad_text,
-    LookupError: _on_bad_text,
-    RecursionError: _on_bad_text,
-    Exception: _on_error,
-}
+def _error_handlers(
+    services: Services,
+) -> Mapping[type[Exception], Callable[[ConnexionRequest, Exception], ConnexionResponse]]:
+    on_refusal, on_bad_text = partial(_on_refusal, services), partial(_on_bad_text, services)
+    return {
+        Problem: _on_problem,
+        ProblemException: on_refusal,
+        HTTPException: on_refusal,
+        MultiPartException: _on_bad_form,
+        UnicodeDecodeError: on_bad_text,
+        LookupError: on_bad_text,
+        RecursionError: on_bad_text,
+        Exception: partial(_on_error, services),
+    }

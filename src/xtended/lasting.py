@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from xtended.api import Accepted, Call, Lines, internal_error
+from xtended.api import Accepted, Call, Lines, failure
 from xtended.problems import Problem
 from xtended.progress import Paced
 
@@ -88,9 +88,9 @@ def _outcome(call: Call, operation: str, work: Work) -> tuple[bool, Mapping[str,
         return True, work(call)
     except Problem as problem:
         return False, problem.body()
-    except Exception:
+    except Exception as error:
         # The last line of defence: log it, and tell the client nothing.
         log.exception("Operation %s failed", operation)
-        body, _, _ = internal_error({})
+        body, _, _ = failure(call.services, error, {})
         assert not isinstance(body, Lines)  # noqa: S101
         return False, body

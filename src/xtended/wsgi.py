@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import IO, Any, BinaryIO, cast
 
 from connexion.apis.flask_api import FlaskApi
@@ -28,7 +29,7 @@ from xtended.api import (
     Operation,
     Paths,
     Upload,
-    internal_error,
+    failure,
     problem_answer,
     read_operations,
 )
@@ -124,7 +125,7 @@ def create_blueprint(services: Services, challenge: Callable[[], str], *, swagge
     ).blueprint
     if swagger_ui:
         add_web_page(blueprint, "/ui", SWAGGER_UI)
-    _add_refusals(blueprint, Paths(operations))
+    _add_refusals(blueprint, Paths(operations), services)
     serve_at_root(blueprint, operations, older_page(spec))
     services.relay = SpecRelay(spec, in_process)
     limit = services.max_file_bytes + FORM_OVERHEAD
@@ -150,10 +151,11 @@ def create_blueprint(services: Services, challenge: Callable[[], str], *, swagge
     return blueprint
 
 
-def _add_refusals(blueprint: Blueprint, paths: Paths) -> None:
+def _add_refusals(blueprint: Blueprint, paths: Paths, services: Services) -> None:
     """Answer with problems what Airflow would answer with its own pages."""
     for kind, handler in _ERROR_HANDLERS.items():
         blueprint.register_error_handler(kind, handler)
+    blueprint.register_error_handler(Exception, partial(_on_error, services))
 
     def unknown(path: str = "") -> Response:
         allowed = paths.methods(f"/{path}")
@@ -204,14 +206,13 @@ def _on_http_error(error: HTTPException) -> Response:
     return _response(refusal(error.code or 500, error.name, headers))
 
 
-def _on_error(error: Exception) -> Response:
+def _on_error(services: Services, error: Exception) -> Response:
     log.error("A request failed before it reached its operation", exc_info=error)
-    return _response(internal_error({}))
+    return _response(failure(services, error, {}))
 
 
 _ERROR_HANDLERS: Mapping[type[Exception], Callable[[Any], Response]] = {
     Problem: _on_problem,
     ProblemException: _on_refusal,
     HTTPException: _on_http_error,
-    Exception: _on_error,
 }

@@ -57,6 +57,24 @@ def test_a_database_that_refuses_leaves_the_folder_as_it_was(
     assert server.airflow.tasks(name) == {"new"}
 
 
+def test_a_database_that_lets_nobody_read_is_a_503_for_readers(server: Server) -> None:
+    """What a large transaction does to everyone else where the database is SQLite without a write-ahead log."""
+    held = sqlite3.connect(server.home / "airflow.db", isolation_level=None)
+    (journal,) = held.execute("PRAGMA journal_mode").fetchone()
+    held.execute("BEGIN EXCLUSIVE")
+    try:
+        answer = server.admin.get("/list_dags")
+    finally:
+        held.execute("ROLLBACK")
+        held.close()
+    if journal == "wal":
+        checks.success(answer)
+    else:
+        checks.problem(answer, 503, "unavailable")
+        assert answer.headers["retry-after"]
+    checks.success(server.admin.get("/list_dags"))
+
+
 def test_writers_at_the_same_time_each_have_their_way(server: Server, name: str) -> None:
     """Two files each, over and over, from eight threads: no answer fails, the last state is whole."""
     failures: list[str] = []

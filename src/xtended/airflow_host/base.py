@@ -18,6 +18,7 @@ from typing import Any, Literal, Protocol
 from xtended.airflow_host.entities import Entities
 from xtended.airflow_host.identity import Identity, User
 from xtended.airflow_host.runs import Runs
+from xtended.problems import Problem
 from xtended.settings import SECTION
 
 ServiceName = Literal["scheduler", "worker", "flower", "kerberos", "serve_logs"]
@@ -268,5 +269,9 @@ class Host(Protocol):
 
     @property
     def connections(self) -> Connections: ...
+
+    def problem_of(self, error: Exception) -> Problem | None:
+        """What to tell a client of an exception that says that the database is busy or away; None of others."""
+        ...
 
     def versions(self) -> Versions: ...

@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import Literal
 
 from airflow.configuration import AIRFLOW_HOME, conf
+from sqlalchemy.exc import OperationalError
 
 from xtended.airflow_host.base import ServiceName, Versions
 from xtended.airflow_host.connections import AirflowConnections
+from xtended.airflow_host.records import refused
 from xtended.airflow_host.service_commands import service_command
+from xtended.problems import Problem
 from xtended.settings import SECTION, Settings
 
 
@@ -37,6 +40,9 @@ class Installation:
     def ignore_syntax(self) -> Literal["glob", "glob_first", "regexp"]:
         # Either Airflow's own default is in its configuration already.
         return "regexp" if conf.get("core", "dag_ignore_file_syntax") == "regexp" else "glob"
+
+    def problem_of(self, error: Exception) -> Problem | None:
+        return refused() if isinstance(error, OperationalError) else None
 
     @property
     def connections(self) -> AirflowConnections:

@@ -42,13 +42,13 @@ def refusals_as_problems() -> Iterator[None]:
     try:
         yield
     except OperationalError:
-        log.warning("The metadata database refused a change", exc_info=True)
+        log.warning("The metadata database refused to serve a request", exc_info=True)
         raise refused() from None
 
 
 def refused() -> Unavailable:
     return Unavailable(
-        "The metadata database did not take the change in time. Nothing was changed; try again.",
+        "The metadata database did not answer in time. Nothing was changed; try again.",
         headers={"Retry-After": "2"},
     )
 

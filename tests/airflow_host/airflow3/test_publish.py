@@ -101,3 +101,10 @@ def test_a_database_that_is_busy_again_and_again_takes_nothing(
     with pytest.raises(Unavailable):
         _publish(host, files)
     assert _live(host, files) == set()
+
+
+def test_a_database_that_does_not_answer_is_told_from_a_fault(host: Any) -> None:
+    away = host.problem_of(OperationalError("SELECT", {}, Exception("server closed the connection")))
+    assert isinstance(away, Unavailable)
+    assert away.headers["Retry-After"]
+    assert host.problem_of(KeyError("mine")) is None
