@@ -12,7 +12,8 @@ import pytest
 from xtended import api
 from xtended.access import Rule
 from xtended.airflow_host.identity import User
-from xtended.api import Envelope, FormBooleans, Operation, Paths, SpecError, load_spec, read_operations
+from xtended.api import Envelope, Operation
+from xtended.contract import METHODS, FormBooleans, Paths, SpecError, load_spec, read_operations
 from xtended.problems import NotFound, Unavailable
 
 SOMEONE = User("someone", None)
@@ -30,7 +31,7 @@ def spec() -> dict[str, Any]:
 
 def test_the_contract_can_be_served(spec: dict[str, Any]) -> None:
     operations = read_operations(spec)
-    declared = sum(1 for item in spec["paths"].values() for method in api.METHODS if method in item)
+    declared = sum(1 for item in spec["paths"].values() for method in METHODS if method in item)
     assert len(operations) == declared
     for name, operation in operations.items():
         assert operation.id == name

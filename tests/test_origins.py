@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from xtended.api import load_spec
+from xtended.contract import load_spec
 from xtended.origins import KINDS
 
 OF_ONE_REQUEST = {"dry_run", "background", "message"}

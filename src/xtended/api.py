@@ -1,39 +1,26 @@
-"""Spec + resolver -> callables for Connexion; all that both Connexion versions share."""
+"""A request on its way through an operation of the spec, and its answer; alike under both Connexion versions."""
 
 from __future__ import annotations
 
-import copy
-import functools
 import hashlib
-import importlib
-import importlib.resources
 import json
 import logging
-import re
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, BinaryIO
 
-import yaml
-
-from xtended.access import UNGUARDED, Rule, RuleError, missing_credentials
+from xtended.access import Rule, missing_credentials
 from xtended.airflow_host.identity import User
 from xtended.problems import MEDIA_TYPE, BadRequest, Problem, problem_body
 from xtended.progress import Watch, unwatched
 from xtended.services import Services
-from xtended.settings import parse_boolean
 
 log = logging.getLogger(__name__)
 
 PREFIX = "/api/v1/xtended"
 # The day on which the GET forms were marked deprecated: 2026-11-24, in the form of RFC 9745.
 DEPRECATED_SINCE = "@1795478400"
-# libyaml reads the spec in a tenth of the time, which is time added to the start of Airflow.
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-METHODS = ("get", "post", "put", "patch", "delete")
 _PIECE_BYTES = 1024 * 1024
-_PARAMETER = re.compile(r"\{[^}]+\}")
 LINES = "application/x-ndjson"
 # Airflow 3's web server compresses what has no encoding yet, and keeps lines back until there are many.
 _LINES_HEADERS = {"Content-Type": LINES, "Cache-Control": "no-store", "Content-Encoding": "identity"}
@@ -62,10 +49,6 @@ class Accepted:
 
 
 Answer = tuple[Mapping[str, Any] | Lines, int, dict[str, str]]
-
-
-class SpecError(ValueError):
-    """The spec can't be served as it is."""
 
 
 @dataclass(frozen=True)
@@ -202,122 +185,3 @@ def failure(services: Services, error: Exception, headers: Mapping[str, str]) ->
 def internal_error(headers: Mapping[str, str]) -> Answer:
     body = problem_body(500, Problem.kind, Problem.title, "The server failed; its log says more.")
     return body, 500, {**headers, "Content-Type": MEDIA_TYPE}
-
-
-def load_spec() -> dict[str, Any]:
-    """The contract: from the wheel, or from the checkout that an editable install points at. Yours to change."""
-    return copy.deepcopy(_written_spec())
-
-
-@functools.cache
-def _written_spec() -> dict[str, Any]:
-    # Reading it takes ten times as long as copying it, and each part of a mount wants one.
-    shipped = importlib.resources.files("xtended") / "openapi" / "xtended.yaml"
-    checkout = Path(__file__).parents[2] / "openapi" / "xtended.yaml"
-    text = (shipped if shipped.is_file() else checkout).read_text(encoding="utf-8")
-    spec = yaml.load(text, Loader=_Loader)  # noqa: S506 - both are safe loaders
-    if not isinstance(spec, dict):
-        raise SpecError("the spec is not a mapping")
-    return spec
-
-
-def read_operations(spec: Mapping[str, Any]) -> dict[str, Operation]:
-    """Every operation by its id. Raises SpecError, naming each operation that can't be served safely."""
-    found: dict[str, Operation] = {}
-    wrong: list[str] = []
-    for path, item in spec["paths"].items():
-        for method in METHODS:
-            if method not in item:
-                continue
-            declared = item[method]
-            where = f"{method.upper()} {path}"
-            operation_id = declared.get("operationId")
-            if not operation_id or operation_id in found:
-                # Connexion lets one of two operations with the same id take the other's security, silently.
-                wrong.append(f"{where}: operationId {operation_id!r} is missing or used twice")
-                continue
-            try:
-                rule = Rule.read(declared.get("x-airflow-access"))
-                handler = _handler(declared.get("x-openapi-router-controller"), operation_id)
-            except (RuleError, SpecError) as error:
-                wrong.append(f"{where}: {error}")
-                continue
-            security = declared.get("security", spec.get("security", []))
-            if bool(security) is (rule.scope in UNGUARDED):
-                wrong.append(f"{where}: security and x-airflow-access disagree on whether it is open")
-            if declared.get("deprecated") and not declared.get("x-successor"):
-                wrong.append(f"{where}: deprecated without x-successor")
-            found[operation_id] = Operation(
-                operation_id, path, method, rule, handler, declared.get("x-successor"), _files(declared)
-            )
-    if wrong:
-        raise SpecError("; ".join(wrong))
-    return found
-
-
-class Paths:
-    """The paths of the spec, those with parameters too."""
-
-    def __init__(self, operations: Mapping[str, Operation]) -> None:
-        self._methods: dict[str, list[str]] = {}
-        for operation in operations.values():
-            self._methods.setdefault(operation.path, []).append(operation.method.upper())
-        self._patterns = [
-            (re.compile(_PARAMETER.sub("[^/].*", path)), methods)
-            for path, methods in self._methods.items()
-            if _PARAMETER.search(path)
-        ]
-
-    def methods(self, path: str) -> list[str]:
-        """The methods, in upper case, that a path of a request takes; none where there is no such path."""
-        for pattern, methods in self._patterns:
-            if pattern.fullmatch(path):
-                return methods
-        return self._methods.get(path, [])
-
-
-def _files(declared: Mapping[str, Any]) -> frozenset[str]:
-    content = declared.get("requestBody", {}).get("content", {})
-    fields = content.get("multipart/form-data", {}).get("schema", {}).get("properties", {})
-    return frozenset(name for name, schema in fields.items() if schema.get("format") == "binary")
-
-
-def _handler(module_name: str | None, name: str) -> Callable[..., Mapping[str, Any]]:
-    if not module_name:
-        raise SpecError("x-openapi-router-controller is missing")
-    try:
-        handler = getattr(importlib.import_module(module_name), name)
-    except (ImportError, AttributeError) as error:
-        raise SpecError(f"handler {module_name}.{name} is missing ({error})") from error
-    if not callable(handler):
-        raise SpecError(f"handler {module_name}.{name} is not callable")
-    return handler  # type: ignore[no-any-return]
-
-
-class FormBooleans:
-    """A mixin for either Connexion's OpenAPIURIParser: booleans as people write them in forms and URLs."""
-
-    def resolve_form(self, form_data: dict[str, Any]) -> Any:
-        schemas: Mapping[str, Any] = self.form_defns  # type: ignore[attr-defined]
-        return super().resolve_form(_spell_booleans(form_data, schemas))  # type: ignore[misc]
-
-    def resolve_params(self, params: dict[str, Any], _in: str) -> Any:
-        schemas: Mapping[str, Any] = self.param_schemas  # type: ignore[attr-defined]
-        return super().resolve_params(_spell_booleans(params, schemas), _in)  # type: ignore[misc]
-
-
-def _spell_booleans(values: Mapping[str, Any], schemas: Mapping[str, Any]) -> dict[str, Any]:
-    """`y`, `on`, `1`, ... as Connexion knows them, `true` and `false`; it refuses what is left."""
-    return {
-        key: _spell(value) if schemas.get(key, {}).get("type") == "boolean" else value
-        for key, value in values.items()
-    }
-
-
-def _spell(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_spell(item) for item in value]
-    try:
-        return "true" if parse_boolean(value) else "false"
-    except (ValueError, AttributeError):
-        return value

@@ -23,18 +23,7 @@ from starlette.formparsers import MultiPartException
 from starlette.responses import StreamingResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from xtended.api import (
-    Answer,
-    Envelope,
-    FormBooleans,
-    Lines,
-    Operation,
-    Paths,
-    Upload,
-    failure,
-    problem_answer,
-    read_operations,
-)
+from xtended.api import Answer, Envelope, Lines, Operation, Upload, failure, problem_answer
 from xtended.asgi_older import InProcess, OlderUrls
 from xtended.asgi_pages import QuietChallenge, add_web_page
 from xtended.asgi_security import security_map
@@ -47,6 +36,7 @@ from xtended.binding import (
     served_spec,
     text_field_too_large,
 )
+from xtended.contract import FormBooleans, Paths, read_operations
 from xtended.legacy.relay import SpecRelay
 from xtended.problems import BadRequest, Problem
 from xtended.services import Services

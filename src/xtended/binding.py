@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from xtended.access import missing_credentials
-from xtended.api import Answer, Envelope, Operation, internal_error, load_spec, problem_answer
+from xtended.api import Answer, Envelope, Operation, internal_error, problem_answer
+from xtended.contract import load_spec
 from xtended.legacy.refusals import PATHS, refused
 from xtended.problems import MEDIA_TYPE, BadRequest, TooLarge, problem_body
 from xtended.services import MEGABYTE, Services

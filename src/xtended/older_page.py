@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
-from xtended.api import METHODS
-from xtended.legacy.functions import FUNCTIONS, Function
+from xtended.contract import METHODS
+from xtended.legacy.functions import FUNCTIONS
+from xtended.legacy.shapes import Function
 from xtended.pages import plain_page
 
 _SCRIPT = """

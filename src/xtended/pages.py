@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
-from xtended.api import METHODS, PREFIX
+from xtended.api import PREFIX
+from xtended.contract import METHODS
 
 _STYLE = """
 :root { color-scheme: light dark; --line: #8884; --page: light-dark(#ffffff, #171923);

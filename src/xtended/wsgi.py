@@ -21,18 +21,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, Reque
 from werkzeug.routing import Rule
 from werkzeug.wsgi import get_input_stream
 
-from xtended.api import (
-    PREFIX,
-    Answer,
-    Envelope,
-    Lines,
-    Operation,
-    Paths,
-    Upload,
-    failure,
-    problem_answer,
-    read_operations,
-)
+from xtended.api import PREFIX, Answer, Envelope, Lines, Operation, Upload, failure, problem_answer
 from xtended.binding import (
     FORM_OVERHEAD,
     MAX_TEXT_FIELD,
@@ -43,6 +32,7 @@ from xtended.binding import (
     served_spec,
     text_field_too_large,
 )
+from xtended.contract import Paths, read_operations
 from xtended.legacy.relay import SpecRelay
 from xtended.older_page import older_page
 from xtended.problems import Problem

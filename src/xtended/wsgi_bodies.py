@@ -19,8 +19,8 @@ from connexion.utils import all_json
 from flask import request
 from jsonschema import ValidationError
 
-from xtended.api import FormBooleans
 from xtended.binding import body_too_large
+from xtended.contract import FormBooleans
 
 
 class UriParser(FormBooleans, OpenAPIURIParser):

@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
-from xtended.api import Upload, load_spec
-from xtended.legacy.functions import FUNCTIONS, Function, find
+from xtended.api import Upload
+from xtended.contract import load_spec
+from xtended.legacy.functions import FUNCTIONS, find
 from xtended.legacy.relay import Request, SpecRelay, resolved
+from xtended.legacy.shapes import Function
 from xtended.legacy.translation import Asked, command, shown, translate
 from xtended.problems import BadRequest
 from xtended.relaying import Reply

@@ -8,7 +8,8 @@ from typing import Any
 from urllib.parse import quote
 
 from xtended.airflow_host.identity import User
-from xtended.api import METHODS, Upload
+from xtended.api import Upload
+from xtended.contract import METHODS
 from xtended.problems import BadRequest
 from xtended.relaying import Reply
 

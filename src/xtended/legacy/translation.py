@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from xtended.api import Upload
-from xtended.legacy.functions import Argument, Function, Route, find
+from xtended.legacy.functions import find
+from xtended.legacy.shapes import Argument, Function, Route
 from xtended.problems import BadRequest
 from xtended.settings import parse_boolean
 

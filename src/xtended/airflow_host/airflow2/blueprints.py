@@ -13,8 +13,9 @@ from flask.blueprints import BlueprintSetupState
 
 from xtended.airflow_host.airflow2.host import Airflow2Host
 from xtended.airflow_host.airflow2.mount import PAGES
-from xtended.api import PREFIX, SpecError, load_spec
+from xtended.api import PREFIX
 from xtended.binding import offered_spec
+from xtended.contract import SpecError, load_spec
 from xtended.pages import landing_page
 from xtended.problems import MEDIA_TYPE, Misconfigured
 from xtended.services import Services

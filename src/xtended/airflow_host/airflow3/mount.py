@@ -11,7 +11,8 @@ from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, JSONResponse
 
 from xtended.airflow_host.airflow3.host import Airflow3Host
-from xtended.api import PREFIX, SpecError, load_spec
+from xtended.api import PREFIX
+from xtended.contract import SpecError, load_spec
 from xtended.older_page import older_page
 from xtended.pages import landing_page
 from xtended.problems import MEDIA_TYPE, Misconfigured
