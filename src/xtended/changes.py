@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from xtended.access import require_dags
-from xtended.airflow_host.base import AuditEntry, ImportProblem, KnownDag, ParsedFile
+from xtended.airflow_host.base import ImportProblem, KnownDag, ParsedFile
 from xtended.api import Call
+from xtended.auditing import entries as audit_entries
 from xtended.dagparse.client import ParseTree
 from xtended.dagstore.changes import ChangeSet, Staged
 from xtended.dagstore.names import DAG_SUFFIXES
@@ -48,11 +49,6 @@ class Change:
     data_of: Mapping[str, str] = field(default_factory=dict)
     # Whether DAGs of deleted files leave Airflow's database too, or are just marked stale.
     forget_dags: bool = False
-
-
-def audit_event(operation: str) -> str:
-    """The name that an operation has in Airflow's audit log."""
-    return f"xtended.{operation}"
 
 
 def carry_out(call: Call, change: Change) -> Outcome:
@@ -226,9 +222,6 @@ def check_owners(services: Services, staged: Staged, findings: Findings, advice:
 
 
 def _commit(call: Call, store: DagStore, change: Change, staged: Staged, findings: Findings) -> str:
-    details = {"added": staged.added, "changed": staged.changed, "deleted": staged.deleted}
-    dag_ids = sorted({*findings.defined, *findings.removed})
-    event = audit_event(change.operation)
     publish = change.otf_sync or change.pause or change.unpause
     with (
         store.apply(
@@ -253,11 +246,10 @@ def _commit(call: Call, store: DagStore, change: Change, staged: Staged, finding
             for dag in findings.before:
                 transaction.delete_dag(dag.dag_id)
         transaction.retire(touched, keep=findings.defined)
-        if change.forget_dags:
-            # Airflow shows an entry of a DAG only while it knows the DAG.
-            transaction.audit(AuditEntry(event, call.user, (), {**details, "dag_ids": dag_ids}))
-        else:
-            transaction.audit(AuditEntry(event, call.user, tuple(dag_ids), details))
+        for entry in audit_entries(
+            call.user, change.operation, staged, findings, revision, forgotten=change.forget_dags
+        ):
+            transaction.audit(entry)
     return revision
 
 

@@ -8,7 +8,8 @@ from fnmatch import fnmatchcase
 from xtended.access import Rule, require_dags
 from xtended.airflow_host.base import AuditEntry, KnownDag
 from xtended.api import Call
-from xtended.changes import Change, audit_event, carry_out
+from xtended.auditing import audit_event
+from xtended.changes import Change, carry_out
 from xtended.dagstore.names import check_path
 from xtended.outcomes import Outcome
 from xtended.problems import Conflict, FileDefinesOtherDags, FolderNotOurs, NotFound

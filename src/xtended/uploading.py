@@ -7,7 +7,8 @@ from pathlib import Path, PurePosixPath
 from xtended.access import require_dags
 from xtended.airflow_host.base import AuditEntry
 from xtended.api import Call, Upload
-from xtended.changes import Change, audit_event, carry_out
+from xtended.auditing import audit_event, few
+from xtended.changes import Change, carry_out
 from xtended.dagstore.changes import ChangeSet
 from xtended.incoming import from_upload
 from xtended.outcomes import Outcome
@@ -43,7 +44,7 @@ def upload(
             ) as revision,
             call.services.host.transaction() as transaction,
         ):
-            details = {"added": list(staged.added), "changed": list(staged.changed), "root": root.name}
+            details = {**few({"added": staged.added, "changed": staged.changed}), "root": root.name}
             transaction.audit(AuditEntry(audit_event(UPLOAD), call.user, (), details))
         return Outcome.of_files(staged, revision, dry_run=False), shown
 
