@@ -9,6 +9,7 @@ import stat
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from itertools import accumulate
 from pathlib import Path
 
 from xtended.dagstore.folder import folder_problem
@@ -116,12 +117,12 @@ def _build(shadow: Path, live: Path, node: _Node, way: str) -> None:
 def _take_out(tree: Path, puts: Iterable[str]) -> None:
     """Remove the files that were staged: of a change set that is refused, nothing stays."""
     for path in puts:
-        place = tree / path
+        *folders, name = path.split("/")
         # DAG code that was parsed may have put a link to a live folder in the way.
-        inside = [folder for folder in place.parents if folder.is_relative_to(tree)]
+        inside = list(accumulate(folders, Path.joinpath, initial=tree))
         with suppress(OSError):
             if all(_is_folder(folder) for folder in inside):
-                place.unlink()
+                (inside[-1] / name).unlink()
 
 
 def _entries(folder: Path) -> dict[str, os.DirEntry[str]]:
