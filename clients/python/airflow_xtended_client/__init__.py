@@ -47,7 +47,7 @@ __all__ = [
     "BulkFilter",
     "BulkItem",
     "BulkItemResult",
-    "BulkItemResultProblem",
+    "BulkProblem",
     "BulkRequest",
     "BulkResult",
     "ChangeResult",
@@ -67,6 +67,7 @@ __all__ = [
     "FileList",
     "FileResult",
     "Files",
+    "Flag",
     "Health",
     "InstanceDetail",
     "InstanceState",
@@ -76,9 +77,6 @@ __all__ = [
     "LiveFile",
     "Login",
     "NewWorkflow",
-    "NewWorkflowForce",
-    "NewWorkflowPause",
-    "NewWorkflowUnpause",
     "OlderAnswer",
     "Operation",
     "OperationCounts",
@@ -93,8 +91,8 @@ __all__ = [
     "QueueResult",
     "RenderResult",
     "RenderedInstance",
+    "RestartCounts",
     "RestartResult",
-    "RestartResultMessage",
     "Revision",
     "RevisionList",
     "RevisionResult",
@@ -170,7 +168,7 @@ if _typing.TYPE_CHECKING:
     from airflow_xtended_client.models.bulk_filter import BulkFilter as BulkFilter
     from airflow_xtended_client.models.bulk_item import BulkItem as BulkItem
     from airflow_xtended_client.models.bulk_item_result import BulkItemResult as BulkItemResult
-    from airflow_xtended_client.models.bulk_item_result_problem import BulkItemResultProblem as BulkItemResultProblem
+    from airflow_xtended_client.models.bulk_problem import BulkProblem as BulkProblem
     from airflow_xtended_client.models.bulk_request import BulkRequest as BulkRequest
     from airflow_xtended_client.models.bulk_result import BulkResult as BulkResult
     from airflow_xtended_client.models.change_result import ChangeResult as ChangeResult
@@ -190,6 +188,7 @@ if _typing.TYPE_CHECKING:
     from airflow_xtended_client.models.file_list import FileList as FileList
     from airflow_xtended_client.models.file_result import FileResult as FileResult
     from airflow_xtended_client.models.files import Files as Files
+    from airflow_xtended_client.models.flag import Flag as Flag
     from airflow_xtended_client.models.health import Health as Health
     from airflow_xtended_client.models.instance_detail import InstanceDetail as InstanceDetail
     from airflow_xtended_client.models.instance_state import InstanceState as InstanceState
@@ -199,9 +198,6 @@ if _typing.TYPE_CHECKING:
     from airflow_xtended_client.models.live_file import LiveFile as LiveFile
     from airflow_xtended_client.models.login import Login as Login
     from airflow_xtended_client.models.new_workflow import NewWorkflow as NewWorkflow
-    from airflow_xtended_client.models.new_workflow_force import NewWorkflowForce as NewWorkflowForce
-    from airflow_xtended_client.models.new_workflow_pause import NewWorkflowPause as NewWorkflowPause
-    from airflow_xtended_client.models.new_workflow_unpause import NewWorkflowUnpause as NewWorkflowUnpause
     from airflow_xtended_client.models.older_answer import OlderAnswer as OlderAnswer
     from airflow_xtended_client.models.operation import Operation as Operation
     from airflow_xtended_client.models.operation_counts import OperationCounts as OperationCounts
@@ -216,8 +212,8 @@ if _typing.TYPE_CHECKING:
     from airflow_xtended_client.models.queue_result import QueueResult as QueueResult
     from airflow_xtended_client.models.render_result import RenderResult as RenderResult
     from airflow_xtended_client.models.rendered_instance import RenderedInstance as RenderedInstance
+    from airflow_xtended_client.models.restart_counts import RestartCounts as RestartCounts
     from airflow_xtended_client.models.restart_result import RestartResult as RestartResult
-    from airflow_xtended_client.models.restart_result_message import RestartResultMessage as RestartResultMessage
     from airflow_xtended_client.models.revision import Revision as Revision
     from airflow_xtended_client.models.revision_list import RevisionList as RevisionList
     from airflow_xtended_client.models.revision_result import RevisionResult as RevisionResult
@@ -288,7 +284,7 @@ else:
         "BulkFilter": ".models.bulk_filter",
         "BulkItem": ".models.bulk_item",
         "BulkItemResult": ".models.bulk_item_result",
-        "BulkItemResultProblem": ".models.bulk_item_result_problem",
+        "BulkProblem": ".models.bulk_problem",
         "BulkRequest": ".models.bulk_request",
         "BulkResult": ".models.bulk_result",
         "ChangeResult": ".models.change_result",
@@ -308,6 +304,7 @@ else:
         "FileList": ".models.file_list",
         "FileResult": ".models.file_result",
         "Files": ".models.files",
+        "Flag": ".models.flag",
         "Health": ".models.health",
         "InstanceDetail": ".models.instance_detail",
         "InstanceState": ".models.instance_state",
@@ -317,9 +314,6 @@ else:
         "LiveFile": ".models.live_file",
         "Login": ".models.login",
         "NewWorkflow": ".models.new_workflow",
-        "NewWorkflowForce": ".models.new_workflow_force",
-        "NewWorkflowPause": ".models.new_workflow_pause",
-        "NewWorkflowUnpause": ".models.new_workflow_unpause",
         "OlderAnswer": ".models.older_answer",
         "Operation": ".models.operation",
         "OperationCounts": ".models.operation_counts",
@@ -334,8 +328,8 @@ else:
         "QueueResult": ".models.queue_result",
         "RenderResult": ".models.render_result",
         "RenderedInstance": ".models.rendered_instance",
+        "RestartCounts": ".models.restart_counts",
         "RestartResult": ".models.restart_result",
-        "RestartResultMessage": ".models.restart_result_message",
         "Revision": ".models.revision",
         "RevisionList": ".models.revision_list",
         "RevisionResult": ".models.revision_result",

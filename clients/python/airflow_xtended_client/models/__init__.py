@@ -20,7 +20,7 @@ __all__ = [
     "BulkFilter",
     "BulkItem",
     "BulkItemResult",
-    "BulkItemResultProblem",
+    "BulkProblem",
     "BulkRequest",
     "BulkResult",
     "ChangeResult",
@@ -40,6 +40,7 @@ __all__ = [
     "FileList",
     "FileResult",
     "Files",
+    "Flag",
     "Health",
     "InstanceDetail",
     "InstanceState",
@@ -49,9 +50,6 @@ __all__ = [
     "LiveFile",
     "Login",
     "NewWorkflow",
-    "NewWorkflowForce",
-    "NewWorkflowPause",
-    "NewWorkflowUnpause",
     "OlderAnswer",
     "Operation",
     "OperationCounts",
@@ -66,8 +64,8 @@ __all__ = [
     "QueueResult",
     "RenderResult",
     "RenderedInstance",
+    "RestartCounts",
     "RestartResult",
-    "RestartResultMessage",
     "Revision",
     "RevisionList",
     "RevisionResult",
@@ -117,7 +115,7 @@ if _typing.TYPE_CHECKING:
     from airflow_xtended_client.models.bulk_filter import BulkFilter
     from airflow_xtended_client.models.bulk_item import BulkItem
     from airflow_xtended_client.models.bulk_item_result import BulkItemResult
-    from airflow_xtended_client.models.bulk_item_result_problem import BulkItemResultProblem
+    from airflow_xtended_client.models.bulk_problem import BulkProblem
     from airflow_xtended_client.models.bulk_request import BulkRequest
     from airflow_xtended_client.models.bulk_result import BulkResult
     from airflow_xtended_client.models.change_result import ChangeResult
@@ -137,6 +135,7 @@ if _typing.TYPE_CHECKING:
     from airflow_xtended_client.models.file_list import FileList
     from airflow_xtended_client.models.file_result import FileResult
     from airflow_xtended_client.models.files import Files
+    from airflow_xtended_client.models.flag import Flag
     from airflow_xtended_client.models.health import Health
     from airflow_xtended_client.models.instance_detail import InstanceDetail
     from airflow_xtended_client.models.instance_state import InstanceState
@@ -146,9 +145,6 @@ if _typing.TYPE_CHECKING:
     from airflow_xtended_client.models.live_file import LiveFile
     from airflow_xtended_client.models.login import Login
     from airflow_xtended_client.models.new_workflow import NewWorkflow
-    from airflow_xtended_client.models.new_workflow_force import NewWorkflowForce
-    from airflow_xtended_client.models.new_workflow_pause import NewWorkflowPause
-    from airflow_xtended_client.models.new_workflow_unpause import NewWorkflowUnpause
     from airflow_xtended_client.models.older_answer import OlderAnswer
     from airflow_xtended_client.models.operation import Operation
     from airflow_xtended_client.models.operation_counts import OperationCounts
@@ -163,8 +159,8 @@ if _typing.TYPE_CHECKING:
     from airflow_xtended_client.models.queue_result import QueueResult
     from airflow_xtended_client.models.render_result import RenderResult
     from airflow_xtended_client.models.rendered_instance import RenderedInstance
+    from airflow_xtended_client.models.restart_counts import RestartCounts
     from airflow_xtended_client.models.restart_result import RestartResult
-    from airflow_xtended_client.models.restart_result_message import RestartResultMessage
     from airflow_xtended_client.models.revision import Revision
     from airflow_xtended_client.models.revision_list import RevisionList
     from airflow_xtended_client.models.revision_result import RevisionResult
@@ -213,7 +209,7 @@ else:
         "BulkFilter": ".bulk_filter",
         "BulkItem": ".bulk_item",
         "BulkItemResult": ".bulk_item_result",
-        "BulkItemResultProblem": ".bulk_item_result_problem",
+        "BulkProblem": ".bulk_problem",
         "BulkRequest": ".bulk_request",
         "BulkResult": ".bulk_result",
         "ChangeResult": ".change_result",
@@ -233,6 +229,7 @@ else:
         "FileList": ".file_list",
         "FileResult": ".file_result",
         "Files": ".files",
+        "Flag": ".flag",
         "Health": ".health",
         "InstanceDetail": ".instance_detail",
         "InstanceState": ".instance_state",
@@ -242,9 +239,6 @@ else:
         "LiveFile": ".live_file",
         "Login": ".login",
         "NewWorkflow": ".new_workflow",
-        "NewWorkflowForce": ".new_workflow_force",
-        "NewWorkflowPause": ".new_workflow_pause",
-        "NewWorkflowUnpause": ".new_workflow_unpause",
         "OlderAnswer": ".older_answer",
         "Operation": ".operation",
         "OperationCounts": ".operation_counts",
@@ -259,8 +253,8 @@ else:
         "QueueResult": ".queue_result",
         "RenderResult": ".render_result",
         "RenderedInstance": ".rendered_instance",
+        "RestartCounts": ".restart_counts",
         "RestartResult": ".restart_result",
-        "RestartResultMessage": ".restart_result_message",
         "Revision": ".revision",
         "RevisionList": ".revision_list",
         "RevisionResult": ".revision_result",

@@ -20,7 +20,7 @@ import json
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr
 from typing import Any, ClassVar, Dict, List, Optional
 from airflow_xtended_client.models.bulk_action import BulkAction
-from airflow_xtended_client.models.bulk_item_result_problem import BulkItemResultProblem
+from airflow_xtended_client.models.bulk_problem import BulkProblem
 from typing import Optional, Set
 from typing_extensions import Self
 from pydantic_core import to_jsonable_python
@@ -36,7 +36,7 @@ class BulkItemResult(BaseModel):
     done: StrictBool
     changed: StrictInt = Field(description="Task instances that were changed.")
     tasks: List[StrictStr] = Field(description="The same by name, with the map index of mapped ones in brackets.")
-    problem: Optional[BulkItemResultProblem]
+    problem: Optional[BulkProblem]
     __properties: ClassVar[List[str]] = ["action", "dag_id", "run_id", "task_id", "done", "changed", "tasks", "problem"]
 
     model_config = ConfigDict(
@@ -110,6 +110,6 @@ class BulkItemResult(BaseModel):
             "done": obj.get("done"),
             "changed": obj.get("changed"),
             "tasks": obj.get("tasks"),
-            "problem": BulkItemResultProblem.from_dict(obj["problem"]) if obj.get("problem") is not None else None
+            "problem": BulkProblem.from_dict(obj["problem"]) if obj.get("problem") is not None else None
         })
         return _obj

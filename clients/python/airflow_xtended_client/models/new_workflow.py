@@ -20,9 +20,7 @@ import json
 from pydantic import BaseModel, ConfigDict, Field
 from typing import Any, ClassVar, Dict, List, Optional
 from typing_extensions import Annotated
-from airflow_xtended_client.models.new_workflow_force import NewWorkflowForce
-from airflow_xtended_client.models.new_workflow_pause import NewWorkflowPause
-from airflow_xtended_client.models.new_workflow_unpause import NewWorkflowUnpause
+from airflow_xtended_client.models.flag import Flag
 from airflow_xtended_client.models.workflow_dag import WorkflowDag
 from typing import Optional, Set
 from typing_extensions import Self
@@ -30,12 +28,12 @@ from pydantic_core import to_jsonable_python
 
 class NewWorkflow(BaseModel):
     """
-    Booleans may be words, such as \"true\".
+    `force` replaces a workflow that is there; `pause` and `unpause` do so to its DAGs.
     """ # noqa: E501
     name: Annotated[str, Field(min_length=1, strict=True, max_length=200)] = Field(description="Letters, digits, - and _: the name of its files.")
-    force: Optional[NewWorkflowForce] = None
-    pause: Optional[NewWorkflowPause] = None
-    unpause: Optional[NewWorkflowUnpause] = None
+    force: Optional[Flag] = None
+    pause: Optional[Flag] = None
+    unpause: Optional[Flag] = None
     dag_config: Dict[str, WorkflowDag] = Field(description="What each DAG is, by its id.")
     __properties: ClassVar[List[str]] = ["name", "force", "pause", "unpause", "dag_config"]
 
@@ -106,9 +104,9 @@ class NewWorkflow(BaseModel):
 
         _obj = cls.model_validate({
             "name": obj.get("name"),
-            "force": NewWorkflowForce.from_dict(obj["force"]) if obj.get("force") is not None else None,
-            "pause": NewWorkflowPause.from_dict(obj["pause"]) if obj.get("pause") is not None else None,
-            "unpause": NewWorkflowUnpause.from_dict(obj["unpause"]) if obj.get("unpause") is not None else None,
+            "force": Flag.from_dict(obj["force"]) if obj.get("force") is not None else None,
+            "pause": Flag.from_dict(obj["pause"]) if obj.get("pause") is not None else None,
+            "unpause": Flag.from_dict(obj["unpause"]) if obj.get("unpause") is not None else None,
             "dag_config": dict(
                 (_k, WorkflowDag.from_dict(_v))
                 for _k, _v in obj["dag_config"].items()

@@ -19,7 +19,7 @@ import json
 
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, field_validator
 from typing import Any, ClassVar, Dict, List
-from airflow_xtended_client.models.restart_result_message import RestartResultMessage
+from airflow_xtended_client.models.restart_counts import RestartCounts
 from typing import Optional, Set
 from typing_extensions import Self
 from pydantic_core import to_jsonable_python
@@ -29,7 +29,7 @@ class RestartResult(BaseModel):
     RestartResult
     """ # noqa: E501
     status: StrictStr
-    message: RestartResultMessage
+    message: RestartCounts
     failed_task_count: StrictInt = Field(description="Task instances that had failed.")
     clear_task_count: StrictInt = Field(description="Task instances that were cleared; the failed ones are among them.")
     __properties: ClassVar[List[str]] = ["status", "message", "failed_task_count", "clear_task_count"]
@@ -96,7 +96,7 @@ class RestartResult(BaseModel):
 
         _obj = cls.model_validate({
             "status": obj.get("status"),
-            "message": RestartResultMessage.from_dict(obj["message"]) if obj.get("message") is not None else None,
+            "message": RestartCounts.from_dict(obj["message"]) if obj.get("message") is not None else None,
             "failed_task_count": obj.get("failed_task_count"),
             "clear_task_count": obj.get("clear_task_count")
         })

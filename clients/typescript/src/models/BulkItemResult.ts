@@ -13,6 +13,13 @@
  */
 
 import { mapValues } from '../runtime.js';
+import type { BulkProblem } from './BulkProblem.js';
+import {
+    BulkProblemFromJSON,
+    BulkProblemFromJSONTyped,
+    BulkProblemToJSON,
+    BulkProblemToJSONTyped,
+} from './BulkProblem.js';
 import type { BulkAction } from './BulkAction.js';
 import {
     BulkActionFromJSON,
@@ -20,13 +27,6 @@ import {
     BulkActionToJSON,
     BulkActionToJSONTyped,
 } from './BulkAction.js';
-import type { BulkItemResultProblem } from './BulkItemResultProblem.js';
-import {
-    BulkItemResultProblemFromJSON,
-    BulkItemResultProblemFromJSONTyped,
-    BulkItemResultProblemToJSON,
-    BulkItemResultProblemToJSONTyped,
-} from './BulkItemResultProblem.js';
 
 /**
  *
@@ -65,7 +65,7 @@ export interface BulkItemResult {
     /**
      *
      */
-    problem: BulkItemResultProblem | null;
+    problem: BulkProblem | null;
 }
 
 
@@ -102,7 +102,7 @@ export function BulkItemResultFromJSONTyped(json: any, ignoreDiscriminator: bool
         'done': json['done'],
         'changed': json['changed'],
         'tasks': json['tasks'],
-        'problem': BulkItemResultProblemFromJSON(json['problem']),
+        'problem': BulkProblemFromJSON(json['problem']),
     };
 }
 
@@ -124,6 +124,6 @@ export function BulkItemResultToJSONTyped(value?: BulkItemResult | null, ignoreD
         'done': value['done'],
         'changed': value['changed'],
         'tasks': value['tasks'],
-        'problem': BulkItemResultProblemToJSON(value['problem']),
+        'problem': BulkProblemToJSON(value['problem']),
     };
 }

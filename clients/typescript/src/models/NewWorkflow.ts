@@ -13,27 +13,6 @@
  */
 
 import { mapValues } from '../runtime.js';
-import type { NewWorkflowUnpause } from './NewWorkflowUnpause.js';
-import {
-    NewWorkflowUnpauseFromJSON,
-    NewWorkflowUnpauseFromJSONTyped,
-    NewWorkflowUnpauseToJSON,
-    NewWorkflowUnpauseToJSONTyped,
-} from './NewWorkflowUnpause.js';
-import type { NewWorkflowForce } from './NewWorkflowForce.js';
-import {
-    NewWorkflowForceFromJSON,
-    NewWorkflowForceFromJSONTyped,
-    NewWorkflowForceToJSON,
-    NewWorkflowForceToJSONTyped,
-} from './NewWorkflowForce.js';
-import type { NewWorkflowPause } from './NewWorkflowPause.js';
-import {
-    NewWorkflowPauseFromJSON,
-    NewWorkflowPauseFromJSONTyped,
-    NewWorkflowPauseToJSON,
-    NewWorkflowPauseToJSONTyped,
-} from './NewWorkflowPause.js';
 import type { WorkflowDag } from './WorkflowDag.js';
 import {
     WorkflowDagFromJSON,
@@ -41,9 +20,16 @@ import {
     WorkflowDagToJSON,
     WorkflowDagToJSONTyped,
 } from './WorkflowDag.js';
+import type { Flag } from './Flag.js';
+import {
+    FlagFromJSON,
+    FlagFromJSONTyped,
+    FlagToJSON,
+    FlagToJSONTyped,
+} from './Flag.js';
 
 /**
- * Booleans may be words, such as "true".
+ * `force` replaces a workflow that is there; `pause` and `unpause` do so to its DAGs.
  * @export
  * @interface NewWorkflow
  */
@@ -55,15 +41,15 @@ export interface NewWorkflow {
     /**
      *
      */
-    force?: NewWorkflowForce;
+    force?: Flag;
     /**
      *
      */
-    pause?: NewWorkflowPause;
+    pause?: Flag;
     /**
      *
      */
-    unpause?: NewWorkflowUnpause;
+    unpause?: Flag;
     /**
      * What each DAG is, by its id.
      */
@@ -90,9 +76,9 @@ export function NewWorkflowFromJSONTyped(json: any, ignoreDiscriminator: boolean
     return {
 
         'name': json['name'],
-        'force': json['force'] == null ? undefined : NewWorkflowForceFromJSON(json['force']),
-        'pause': json['pause'] == null ? undefined : NewWorkflowPauseFromJSON(json['pause']),
-        'unpause': json['unpause'] == null ? undefined : NewWorkflowUnpauseFromJSON(json['unpause']),
+        'force': json['force'] == null ? undefined : FlagFromJSON(json['force']),
+        'pause': json['pause'] == null ? undefined : FlagFromJSON(json['pause']),
+        'unpause': json['unpause'] == null ? undefined : FlagFromJSON(json['unpause']),
         'dagConfig': (mapValues(json['dag_config'], WorkflowDagFromJSON)),
     };
 }
@@ -109,9 +95,9 @@ export function NewWorkflowToJSONTyped(value?: NewWorkflow | null, ignoreDiscrim
     return {
 
         'name': value['name'],
-        'force': NewWorkflowForceToJSON(value['force']),
-        'pause': NewWorkflowPauseToJSON(value['pause']),
-        'unpause': NewWorkflowUnpauseToJSON(value['unpause']),
+        'force': FlagToJSON(value['force']),
+        'pause': FlagToJSON(value['pause']),
+        'unpause': FlagToJSON(value['unpause']),
         'dag_config': (mapValues(value['dagConfig'], WorkflowDagToJSON)),
     };
 }

@@ -13,13 +13,13 @@
  */
 
 import { mapValues } from '../runtime.js';
-import type { RestartResultMessage } from './RestartResultMessage.js';
+import type { RestartCounts } from './RestartCounts.js';
 import {
-    RestartResultMessageFromJSON,
-    RestartResultMessageFromJSONTyped,
-    RestartResultMessageToJSON,
-    RestartResultMessageToJSONTyped,
-} from './RestartResultMessage.js';
+    RestartCountsFromJSON,
+    RestartCountsFromJSONTyped,
+    RestartCountsToJSON,
+    RestartCountsToJSONTyped,
+} from './RestartCounts.js';
 
 /**
  *
@@ -34,7 +34,7 @@ export interface RestartResult {
     /**
      *
      */
-    message: RestartResultMessage;
+    message: RestartCounts;
     /**
      * Task instances that had failed.
      */
@@ -79,7 +79,7 @@ export function RestartResultFromJSONTyped(json: any, ignoreDiscriminator: boole
     return {
 
         'status': json['status'],
-        'message': RestartResultMessageFromJSON(json['message']),
+        'message': RestartCountsFromJSON(json['message']),
         'failedTaskCount': json['failed_task_count'],
         'clearTaskCount': json['clear_task_count'],
     };
@@ -97,7 +97,7 @@ export function RestartResultToJSONTyped(value?: RestartResult | null, ignoreDis
     return {
 
         'status': value['status'],
-        'message': RestartResultMessageToJSON(value['message']),
+        'message': RestartCountsToJSON(value['message']),
         'failed_task_count': value['failedTaskCount'],
         'clear_task_count': value['clearTaskCount'],
     };

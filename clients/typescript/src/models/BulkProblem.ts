@@ -16,9 +16,9 @@ import { mapValues } from '../runtime.js';
 /**
  * Why it was not done, as a Problem.
  * @export
- * @interface BulkItemResultProblem
+ * @interface BulkProblem
  */
-export interface BulkItemResultProblem {
+export interface BulkProblem {
     [key: string]: any | any;
     /**
      *
@@ -39,9 +39,9 @@ export interface BulkItemResultProblem {
 }
 
 /**
- * Check if a given object implements the BulkItemResultProblem interface.
+ * Check if a given object implements the BulkProblem interface.
  */
-export function instanceOfBulkItemResultProblem(value: object): value is BulkItemResultProblem {
+export function instanceOfBulkProblem(value: object): value is BulkProblem {
     if (!('type' in value) || value['type'] === undefined) return false;
     if (!('title' in value) || value['title'] === undefined) return false;
     if (!('status' in value) || value['status'] === undefined) return false;
@@ -49,11 +49,11 @@ export function instanceOfBulkItemResultProblem(value: object): value is BulkIte
     return true;
 }
 
-export function BulkItemResultProblemFromJSON(json: any): BulkItemResultProblem {
-    return BulkItemResultProblemFromJSONTyped(json, false);
+export function BulkProblemFromJSON(json: any): BulkProblem {
+    return BulkProblemFromJSONTyped(json, false);
 }
 
-export function BulkItemResultProblemFromJSONTyped(json: any, ignoreDiscriminator: boolean): BulkItemResultProblem {
+export function BulkProblemFromJSONTyped(json: any, ignoreDiscriminator: boolean): BulkProblem {
     if (json == null) {
         return json;
     }
@@ -67,11 +67,11 @@ export function BulkItemResultProblemFromJSONTyped(json: any, ignoreDiscriminato
     };
 }
 
-export function BulkItemResultProblemToJSON(json: any): BulkItemResultProblem {
-    return BulkItemResultProblemToJSONTyped(json, false);
+export function BulkProblemToJSON(json: any): BulkProblem {
+    return BulkProblemToJSONTyped(json, false);
 }
 
-export function BulkItemResultProblemToJSONTyped(value?: BulkItemResultProblem | null, ignoreDiscriminator: boolean = false): any {
+export function BulkProblemToJSONTyped(value?: BulkProblem | null, ignoreDiscriminator: boolean = false): any {
     if (value == null) {
         return value;
     }

@@ -21,11 +21,11 @@ from pydantic import StrictStr, Field
 from typing import Union, List, Set, Optional, Dict
 from typing_extensions import Literal, Self
 
-NEWWORKFLOWUNPAUSE_ONE_OF_SCHEMAS = ["bool", "str"]
+FLAG_ONE_OF_SCHEMAS = ["bool", "str"]
 
-class NewWorkflowUnpause(BaseModel):
+class Flag(BaseModel):
     """
-    Unpause the DAGs.
+    A boolean, or a word for one, such as \"true\" or \"y\".
     """
     # data type: bool
     oneof_schema_1_validator: Optional[StrictBool] = None
@@ -52,7 +52,7 @@ class NewWorkflowUnpause(BaseModel):
 
     @field_validator('actual_instance')
     def actual_instance_must_validate_oneof(cls, v):
-        instance = NewWorkflowUnpause.model_construct()
+        instance = Flag.model_construct()
         error_messages = []
         match = 0
         # validate data type: bool
@@ -69,10 +69,10 @@ class NewWorkflowUnpause(BaseModel):
             error_messages.append(str(e))
         if match > 1:
             # more than 1 match
-            raise ValueError("Multiple matches found when setting `actual_instance` in NewWorkflowUnpause with oneOf schemas: bool, str. Details: " + ", ".join(error_messages))
+            raise ValueError("Multiple matches found when setting `actual_instance` in Flag with oneOf schemas: bool, str. Details: " + ", ".join(error_messages))
         elif match == 0:
             # no match
-            raise ValueError("No match found when setting `actual_instance` in NewWorkflowUnpause with oneOf schemas: bool, str. Details: " + ", ".join(error_messages))
+            raise ValueError("No match found when setting `actual_instance` in Flag with oneOf schemas: bool, str. Details: " + ", ".join(error_messages))
         else:
             return v
 
@@ -108,10 +108,10 @@ class NewWorkflowUnpause(BaseModel):
 
         if match > 1:
             # more than 1 match
-            raise ValueError("Multiple matches found when deserializing the JSON string into NewWorkflowUnpause with oneOf schemas: bool, str. Details: " + ", ".join(error_messages))
+            raise ValueError("Multiple matches found when deserializing the JSON string into Flag with oneOf schemas: bool, str. Details: " + ", ".join(error_messages))
         elif match == 0:
             # no match
-            raise ValueError("No match found when deserializing the JSON string into NewWorkflowUnpause with oneOf schemas: bool, str. Details: " + ", ".join(error_messages))
+            raise ValueError("No match found when deserializing the JSON string into Flag with oneOf schemas: bool, str. Details: " + ", ".join(error_messages))
         else:
             return instance
 

@@ -23,7 +23,7 @@ from typing import Optional, Set
 from typing_extensions import Self
 from pydantic_core import to_jsonable_python
 
-class BulkItemResultProblem(BaseModel):
+class BulkProblem(BaseModel):
     """
     Why it was not done, as a Problem.
     """ # noqa: E501
@@ -52,7 +52,7 @@ class BulkItemResultProblem(BaseModel):
 
     @classmethod
     def from_json(cls, json_str: str) -> Optional[Self]:
-        """Create an instance of BulkItemResultProblem from a JSON string"""
+        """Create an instance of BulkProblem from a JSON string"""
         return cls.from_dict(json.loads(json_str))
 
     def to_dict(self) -> Dict[str, Any]:
@@ -84,7 +84,7 @@ class BulkItemResultProblem(BaseModel):
 
     @classmethod
     def from_dict(cls, obj: Optional[Dict[str, Any]]) -> Optional[Self]:
-        """Create an instance of BulkItemResultProblem from a dict"""
+        """Create an instance of BulkProblem from a dict"""
         if obj is None:
             return None
 

@@ -14,17 +14,17 @@
 
 import { parseDate, parseDateTime, serializeDate, serializeDateTime } from '../runtime.js';
 /**
- * @type NewWorkflowPause
- * Pause the DAGs.
+ * @type Flag
+ * A boolean, or a word for one, such as "true" or "y".
  * @export
  */
-export type NewWorkflowPause = boolean | string;
+export type Flag = boolean | string;
 
-export function NewWorkflowPauseFromJSON(json: any): NewWorkflowPause {
-    return NewWorkflowPauseFromJSONTyped(json, false);
+export function FlagFromJSON(json: any): Flag {
+    return FlagFromJSONTyped(json, false);
 }
 
-export function NewWorkflowPauseFromJSONTyped(json: any, ignoreDiscriminator: boolean): NewWorkflowPause {
+export function FlagFromJSONTyped(json: any, ignoreDiscriminator: boolean): Flag {
     if (json == null) {
         return json;
     }
@@ -37,11 +37,11 @@ export function NewWorkflowPauseFromJSONTyped(json: any, ignoreDiscriminator: bo
     return {} as any;
 }
 
-export function NewWorkflowPauseToJSON(json: any): any {
-    return NewWorkflowPauseToJSONTyped(json, false);
+export function FlagToJSON(json: any): any {
+    return FlagToJSONTyped(json, false);
 }
 
-export function NewWorkflowPauseToJSONTyped(value?: NewWorkflowPause | null, ignoreDiscriminator: boolean = false): any {
+export function FlagToJSONTyped(value?: Flag | null, ignoreDiscriminator: boolean = false): any {
     if (value == null) {
         return value;
     }

@@ -16,9 +16,9 @@ import { mapValues } from '../runtime.js';
 /**
  * The two counts, as the older API gave them.
  * @export
- * @interface RestartResultMessage
+ * @interface RestartCounts
  */
-export interface RestartResultMessage {
+export interface RestartCounts {
     /**
      *
      */
@@ -30,19 +30,19 @@ export interface RestartResultMessage {
 }
 
 /**
- * Check if a given object implements the RestartResultMessage interface.
+ * Check if a given object implements the RestartCounts interface.
  */
-export function instanceOfRestartResultMessage(value: object): value is RestartResultMessage {
+export function instanceOfRestartCounts(value: object): value is RestartCounts {
     if ((!('failedTaskCount' in (value as Record<string, any>)) && !('failed_task_count' in (value as Record<string, any>))) || ((value as Record<string, any>)['failedTaskCount'] === undefined && (value as Record<string, any>)['failed_task_count'] === undefined)) return false;
     if ((!('clearTaskCount' in (value as Record<string, any>)) && !('clear_task_count' in (value as Record<string, any>))) || ((value as Record<string, any>)['clearTaskCount'] === undefined && (value as Record<string, any>)['clear_task_count'] === undefined)) return false;
     return true;
 }
 
-export function RestartResultMessageFromJSON(json: any): RestartResultMessage {
-    return RestartResultMessageFromJSONTyped(json, false);
+export function RestartCountsFromJSON(json: any): RestartCounts {
+    return RestartCountsFromJSONTyped(json, false);
 }
 
-export function RestartResultMessageFromJSONTyped(json: any, ignoreDiscriminator: boolean): RestartResultMessage {
+export function RestartCountsFromJSONTyped(json: any, ignoreDiscriminator: boolean): RestartCounts {
     if (json == null) {
         return json;
     }
@@ -53,11 +53,11 @@ export function RestartResultMessageFromJSONTyped(json: any, ignoreDiscriminator
     };
 }
 
-export function RestartResultMessageToJSON(json: any): RestartResultMessage {
-    return RestartResultMessageToJSONTyped(json, false);
+export function RestartCountsToJSON(json: any): RestartCounts {
+    return RestartCountsToJSONTyped(json, false);
 }
 
-export function RestartResultMessageToJSONTyped(value?: RestartResultMessage | null, ignoreDiscriminator: boolean = false): any {
+export function RestartCountsToJSONTyped(value?: RestartCounts | null, ignoreDiscriminator: boolean = false): any {
     if (value == null) {
         return value;
     }
