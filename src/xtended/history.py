@@ -135,7 +135,7 @@ def rollback(
         puts=target.puts,
         deletes=target.deletes,
         executable=target.executable,
-        message=message or f"to {identity}",
+        message=message or f"to {store.revision(identity).id}",
         replace=True,
         force=force,
         unpause=unpause,

@@ -18,6 +18,14 @@ def run_of(call: Call, ref: RunRef) -> Run:
         return named_run(reader, ref)
 
 
+def newest_runs(call: Call, dag_id: str, state: str | None, limit: int) -> Sequence[Run]:
+    """What was created last first. Raises Forbidden, NotFound."""
+    require_dags(call.services.host.identity, call.rule, call.user, [dag_id])
+    with call.services.host.runs.read() as reader:
+        known_dag(reader, dag_id)
+        return reader.newest_runs(dag_id, state, limit)
+
+
 def instances(call: Call, ref: RunRef, task: TaskRef) -> tuple[Run, Sequence[Instance]]:
     """A run and the instances of one of its tasks, at least one. Raises Forbidden, NotFound, BadRequest."""
     require_dags(call.services.host.identity, call.rule, call.user, [ref.dag_id])

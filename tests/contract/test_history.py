@@ -50,6 +50,25 @@ def test_a_revision_says_who_did_what_to_which_files_and_dags(
     assert success(admin.get(f"/revisions/{newest['id']}"))["revision"] == newest
 
 
+def test_the_beginning_of_an_id_names_a_revision_everywhere(
+    admin: httpx.Client, server: Server, deploy: Deploy, name: str
+) -> None:
+    first, second = (
+        success(deploy(f"{name}.py", dag_files.dag(name, task), force="y"))["revision"]
+        for task in ("one", "two")
+    )
+    assert success(admin.get(f"/revisions/{second[:7]}"))["revision"]["id"] == second
+    diffs = [
+        success(admin.get(f"/revisions/{new}/diff", params={"against": old}))["diff"]
+        for new, old in ((second, first), (second[:12], first[:7]))
+    ]
+    assert diffs[0] == diffs[1] != ""
+    success(rollback(admin, first[:7]))
+    assert (server.dags / f"{name}.py").read_bytes() == dag_files.dag(name, "one")
+    assert revisions(admin)[0]["message"] == f"to {first}"
+    problem(admin.get("/revisions/0000000"), 404, "not-found")
+
+
 def test_revisions_come_in_pages_newest_first_each_once(
     admin: httpx.Client, deploy: Deploy, name: str
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import time
 
@@ -45,6 +46,26 @@ def check_git(store, tmp_path):
         check(repo.refs[b"refs/heads/main"])
         assert repo.refs.read_ref(b"HEAD") == b"ref: refs/heads/main"
         assert store.head().encode() == repo.refs[b"refs/heads/main"]
+
+
+def test_the_beginning_of_an_id_is_enough_where_it_is_one_revisions(store, deploy, monkeypatch):
+    first = deploy({"a.py": "1"})
+    second = deploy({"a.py": "2"})
+    short = first[:7]
+    assert store.revision(short).id == first
+    assert store.diff(second[:12], against=short) == store.diff(second)
+    assert store.rollback(short).puts == {"a.py": b"1"}
+    for unknown in (first[:6], first.upper()[:8], f"{first[:7]}%", f"{first}0"):
+        with pytest.raises(NotFound, match="There is no revision"):
+            store.revision(unknown)
+    # With seventeen revisions, two at least begin with the same digit.
+    monkeypatch.setattr("xtended.dagstore.reading._ABBREVIATED", re.compile("[0-9a-f]"))
+    for number in range(15):
+        deploy({"b.py": str(number)})
+    digits = [each.id[0] for each in store.revisions(limit=50).revisions]
+    twice = next(digit for digit in digits if digits.count(digit) > 1)
+    with pytest.raises(NotFound, match="More than one revision begins"):
+        store.revision(twice)
 
 
 def test_git_log_reads_well(store, deploy, tmp_path):

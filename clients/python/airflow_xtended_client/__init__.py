@@ -72,6 +72,7 @@ __all__ = [
     "InstanceDetail",
     "InstanceState",
     "ListedDag",
+    "ListedRun",
     "ListedTask",
     "ListedWorkflow",
     "LiveFile",
@@ -97,6 +98,7 @@ __all__ = [
     "RevisionList",
     "RevisionResult",
     "Revocation",
+    "RunList",
     "RunState",
     "ScanResult",
     "SelectedRun",
@@ -193,6 +195,7 @@ if _typing.TYPE_CHECKING:
     from airflow_xtended_client.models.instance_detail import InstanceDetail as InstanceDetail
     from airflow_xtended_client.models.instance_state import InstanceState as InstanceState
     from airflow_xtended_client.models.listed_dag import ListedDag as ListedDag
+    from airflow_xtended_client.models.listed_run import ListedRun as ListedRun
     from airflow_xtended_client.models.listed_task import ListedTask as ListedTask
     from airflow_xtended_client.models.listed_workflow import ListedWorkflow as ListedWorkflow
     from airflow_xtended_client.models.live_file import LiveFile as LiveFile
@@ -218,6 +221,7 @@ if _typing.TYPE_CHECKING:
     from airflow_xtended_client.models.revision_list import RevisionList as RevisionList
     from airflow_xtended_client.models.revision_result import RevisionResult as RevisionResult
     from airflow_xtended_client.models.revocation import Revocation as Revocation
+    from airflow_xtended_client.models.run_list import RunList as RunList
     from airflow_xtended_client.models.run_state import RunState as RunState
     from airflow_xtended_client.models.scan_result import ScanResult as ScanResult
     from airflow_xtended_client.models.selected_run import SelectedRun as SelectedRun
@@ -309,6 +313,7 @@ else:
         "InstanceDetail": ".models.instance_detail",
         "InstanceState": ".models.instance_state",
         "ListedDag": ".models.listed_dag",
+        "ListedRun": ".models.listed_run",
         "ListedTask": ".models.listed_task",
         "ListedWorkflow": ".models.listed_workflow",
         "LiveFile": ".models.live_file",
@@ -334,6 +339,7 @@ else:
         "RevisionList": ".models.revision_list",
         "RevisionResult": ".models.revision_result",
         "Revocation": ".models.revocation",
+        "RunList": ".models.run_list",
         "RunState": ".models.run_state",
         "ScanResult": ".models.scan_result",
         "SelectedRun": ".models.selected_run",

@@ -117,3 +117,8 @@ def usage(message: str) -> typer.BadParameter:
 def damaged(message: str) -> Failure:
     """Something on this machine that the command can't go on with."""
     return Failure({"type": "about:blank", "title": "Damaged", "status": 400, "detail": message})
+
+
+def absent(message: str) -> Failure:
+    """Something that the command needs and that the server does not have."""
+    return Failure({"type": "about:blank", "title": "Not found", "status": 404, "detail": message})

@@ -114,6 +114,10 @@ class RunReader(Protocol):
         """
         ...
 
+    def newest_runs(self, dag_id: str, state: str | None, limit: int) -> list[Run]:
+        """The DAG's runs, or those in a state; what was created last first."""
+        ...
+
     def unmet(
         self, run: Run, instances: Sequence[Instance], ignoring: Ignored = NOTHING
     ) -> list[tuple[Instance, str, str]]:

@@ -113,6 +113,12 @@ class SessionRuns:
             query = query.where(DagRun.state.in_(sorted(states)))
         return [run_of(row) for row in self.session.execute(query)]
 
+    def newest_runs(self, dag_id: str, state: str | None, limit: int) -> list[Run]:
+        query = self._runs().where(DagRun.dag_id == dag_id).order_by(DagRun.id.desc()).limit(limit)
+        if state is not None:
+            query = query.where(DagRun.state == state)
+        return [run_of(row) for row in self.session.execute(query)]
+
     def unmet(
         self, run: Run, instances: Sequence[Instance], ignoring: Ignored = NOTHING
     ) -> list[tuple[Instance, str, str]]:

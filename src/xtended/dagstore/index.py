@@ -56,6 +56,13 @@ class Index:
             row = connection.execute("SELECT * FROM revisions WHERE id = ?", (identity,)).fetchone()
             return _revision(connection, row) if row else None
 
+    def beginning(self, start: str) -> list[Revision]:
+        """Revisions whose id begins so; no more than two, as that many tell that it is not enough of an id."""
+        with self._database.reading() as connection:
+            query = "SELECT * FROM revisions WHERE id >= ? AND id < ? LIMIT 2"
+            rows = connection.execute(query, (start, f"{start}g")).fetchall()  # "g" comes right after "f"
+            return [_revision(connection, row) for row in rows]
+
     def revision_of_request(self, key: str) -> Revision | None:
         """The revision that a request with this key has made."""
         with self._database.reading() as connection:

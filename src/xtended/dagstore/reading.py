@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -20,6 +21,9 @@ from xtended.dagstore.trees import EXECUTABLE, Difference, Leaf, compare, leaves
 from xtended.problems import BadRequest, Conflict, NotFound, TooLarge
 
 __all__ = ["LIVE", "LiveFile", "Page", "Reader"]
+
+# As few characters as git itself shows of an id.
+_ABBREVIATED = re.compile(r"[0-9a-f]{7,39}")
 
 LIVE: Literal["live"] = "live"
 """In place of a revision's id: the folder as it is now."""
@@ -89,7 +93,13 @@ class Reader:
         return Page(found[:limit], str(found[limit - 1].seq) if more else None)
 
     def revision(self, identity: str) -> Revision:
-        found = self._index.revision(identity)
+        if _ABBREVIATED.fullmatch(identity):
+            some = self._index.beginning(identity)
+            if len(some) > 1:
+                raise NotFound(f"More than one revision begins with {identity!r}: give more of its id.")
+            found = some[0] if some else None
+        else:
+            found = self._index.revision(identity)
         if found is None:
             raise NotFound(f"There is no revision {identity[:64]!r}; it may be older than what is kept.")
         return found
@@ -97,7 +107,7 @@ class Reader:
     def diff(self, identity: str, against: str | None, path: str | None, visible: Visible) -> str:
         revision = self.revision(identity)
         with self._history.open() as repository:
-            new = repository.commit(identity).tree
+            new = repository.commit(revision.id).tree
             if against == LIVE:
                 differences = self._from_live(repository, new)
             else:
@@ -134,7 +144,7 @@ class Reader:
         revision = self.revision(identity)
         places = self._places(revision, path, dag_id)
         with self._history.open() as repository:
-            tree = repository.commit(identity).tree
+            tree = repository.commit(revision.id).tree
             back = [
                 each
                 for each in self._from_live(repository, tree)

@@ -56,6 +56,24 @@ def dag_state(
     }
 
 
+def list_runs(call: Call, dag_id: str, state: str | None = None, limit: int = 25) -> Mapping[str, Any]:
+    runs = looking.newest_runs(call, dag_id, state, limit)
+    return {
+        "status": "success",
+        "message": f"{len(runs)} run(s) of {dag_id}",
+        "runs": [
+            {
+                "run_id": run.run_id,
+                "state": run.state,
+                "execution_date": date_text(run.logical_date),
+                "start_date": date_text(run.start_date),
+                "end_date": date_text(run.end_date),
+            }
+            for run in runs
+        ],
+    }
+
+
 def list_dags(call: Call, subdir: str | None = None, *, report: bool = False) -> Mapping[str, Any]:
     dags = listing.readable_dags(call, subdir)
     answer = {

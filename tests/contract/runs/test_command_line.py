@@ -33,7 +33,7 @@ COMMANDS = [
     ["diff"],
     ["rollback"],
     ["dags"],
-    *(["runs", name] for name in ("trigger", "state", "restart", "kill", "skip", "run", "clear")),
+    *(["runs", name] for name in ("trigger", "list", "state", "restart", "kill", "skip", "run", "clear")),
 ]
 
 
@@ -191,7 +191,10 @@ def test_a_folder_is_deployed_as_one_change_and_rolled_back(control: Control, sh
     assert "+++ b/team/one.py" in said
     changed = shell.json(*again, "--wait")
     assert changed["files"] == {"added": [], "changed": ["team/query.sql"], "deleted": ["team/one.py"]}
-    assert "+SELECT 2" in shell.run("diff", changed["revision"]).stdout
+    # As much of the id as the table of revisions shows.
+    shown = shell.run("revisions", "--limit", "1").stdout.split("WHY")[1].split()
+    (short,) = (word for word in shown if changed["revision"].startswith(word) and len(word) > 6)
+    assert "+SELECT 2" in shell.run("diff", short).stdout
     shell.run(*again, "--if-match", "0" * 40, code=REFUSED)
 
     parent = shell.json("revisions", "--limit", "1")["revisions"][0]["parent"]
@@ -200,6 +203,7 @@ def test_a_folder_is_deployed_as_one_change_and_rolled_back(control: Control, sh
     assert (control.server.dags / "team" / "query.sql").read_bytes() == b"SELECT 2\n"
     assert shell.json("rollback", parent, "--path", "team", "--wait")["dag_ids"] == ["team_one"]
     assert (control.server.dags / "team" / "query.sql").read_bytes() == b"SELECT 1\n"
+    assert "has no run yet" in shell.run("runs", "restart", "team_one", code=REFUSED).stderr
 
 
 def test_two_files_of_one_name_are_not_sent(shell: Shell) -> None:
@@ -214,11 +218,15 @@ def test_runs_are_controlled(control: Control, shell: Shell) -> None:
     run_id = shell.json("runs", "trigger", "diamond", "--conf", conf)["run_id"]
     assert control.finished("diamond", run_id) == "failed"
     assert shell.json("runs", "state", "diamond", "--run-id", run_id)["state"] == "failed"
+    assert shell.json("runs", "list", "diamond", "--state", "failed")["runs"][0]["run_id"] == run_id
+    assert run_id in shell.run("runs", "list", "diamond").stdout
     (control.started / f"{run_id}.mended").touch()
     cleared = shell.json("runs", "clear", "diamond", "--run-id", run_id, "--only-failed", "--dry-run")
     # Those that failed because of it are among them.
     assert [task["task_id"] for task in cleared["tasks"]] == ["bottom", "end", "left"]
-    assert shell.json("runs", "restart", "diamond", "--run-id", run_id)["failed_task_count"] >= 1
+    # Where no run is named, it is the newest.
+    assert shell.json("runs", "state", "diamond")["run_id"] == run_id
+    assert shell.json("runs", "restart", "diamond")["failed_task_count"] >= 1
     assert control.finished("diamond", run_id) == "success"
     alone = shell.json("runs", "run", "diamond", "--tasks", "right")
     assert alone["tasks"] == ["right"]

@@ -68,9 +68,32 @@ def test_tasks_are_listed_in_their_order_and_as_a_tree(control: Control) -> None
     problem(control.api.get("/list_tasks?dag_id=nowhere"), 404, "not-found")
 
 
+def test_runs_are_listed_the_newest_first(control: Control) -> None:
+    for run_id, conf in (("list1", {"fail": ["b"]}), ("list2", {}), ("list3", {"fail": ["a"]})):
+        control.trigger("chain", run_id, conf)
+        control.finished("chain", run_id)
+    newest = success(control.api.get("/runs", params={"dag_id": "chain", "limit": 3}))["runs"]
+    assert [(run["run_id"], run["state"]) for run in newest] == [
+        ("list3", "failed"), ("list2", "success"), ("list1", "failed"),
+    ]  # fmt: skip
+    state = success(control.api.get("/dag_state?dag_id=chain&run_id=list2"))
+    assert newest[1] == {
+        "run_id": "list2",
+        "state": "success",
+        "execution_date": state["execution_date"],
+        "start_date": state["startDate"],
+        "end_date": state["endDate"],
+    }
+    failed = success(control.api.get("/runs", params={"dag_id": "chain", "state": "failed", "limit": 2}))
+    assert [run["run_id"] for run in failed["runs"]] == ["list3", "list1"]
+    problem(control.api.get("/runs", params={"dag_id": "nowhere"}), 404, "not-found")
+    problem(control.api.get("/runs", params={"dag_id": "chain", "state": "odd"}), 400, "bad-request")
+
+
 def test_a_viewer_may_look(control: Control) -> None:
     control.trigger("chain", "look4")
     viewer = control.server.client("viewer")
     success(viewer.get("/dag_state?dag_id=chain&run_id=look4"))
     success(viewer.get("/task_state?dag_id=chain&run_id=look4&task_id=a"))
     success(viewer.get("/list_tasks?dag_id=chain"))
+    success(viewer.get("/runs?dag_id=chain"))

@@ -46,8 +46,8 @@ class HistoryApi:
     @validate_call
     def diff_revision(
         self,
-        revision_id: Annotated[str, Field(min_length=1, strict=True, max_length=64, description="Id of the revision.")],
-        against: Annotated[Optional[Annotated[str, Field(min_length=1, strict=True, max_length=64)]], Field(description="Id of another revision, or `live` for the folder as it is now; else the revision before.")] = None,
+        revision_id: Annotated[str, Field(min_length=1, strict=True, max_length=64, description="Id of the revision, or its beginning, 7 characters or more.")],
+        against: Annotated[Optional[Annotated[str, Field(min_length=1, strict=True, max_length=64)]], Field(description="Id of another revision, or its beginning, or `live` for the folder as it is now; else the revision before.")] = None,
         path: Annotated[Optional[Annotated[str, Field(min_length=1, strict=True)]], Field(description="This file, or the files in this folder, alone.")] = None,
         _request_timeout: Union[
             None,
@@ -66,9 +66,9 @@ class HistoryApi:
 
         Unified text of what leads from the revision before, from another one, or from the folder as it is now, to this revision. Files whose DAGs' code the caller may not read are left out.
 
-        :param revision_id: Id of the revision. (required)
+        :param revision_id: Id of the revision, or its beginning, 7 characters or more. (required)
         :type revision_id: str
-        :param against: Id of another revision, or `live` for the folder as it is now; else the revision before.
+        :param against: Id of another revision, or its beginning, or `live` for the folder as it is now; else the revision before.
         :type against: str
         :param path: This file, or the files in this folder, alone.
         :type path: str
@@ -127,8 +127,8 @@ class HistoryApi:
     @validate_call
     def diff_revision_with_http_info(
         self,
-        revision_id: Annotated[str, Field(min_length=1, strict=True, max_length=64, description="Id of the revision.")],
-        against: Annotated[Optional[Annotated[str, Field(min_length=1, strict=True, max_length=64)]], Field(description="Id of another revision, or `live` for the folder as it is now; else the revision before.")] = None,
+        revision_id: Annotated[str, Field(min_length=1, strict=True, max_length=64, description="Id of the revision, or its beginning, 7 characters or more.")],
+        against: Annotated[Optional[Annotated[str, Field(min_length=1, strict=True, max_length=64)]], Field(description="Id of another revision, or its beginning, or `live` for the folder as it is now; else the revision before.")] = None,
         path: Annotated[Optional[Annotated[str, Field(min_length=1, strict=True)]], Field(description="This file, or the files in this folder, alone.")] = None,
         _request_timeout: Union[
             None,
@@ -147,9 +147,9 @@ class HistoryApi:
 
         Unified text of what leads from the revision before, from another one, or from the folder as it is now, to this revision. Files whose DAGs' code the caller may not read are left out.
 
-        :param revision_id: Id of the revision. (required)
+        :param revision_id: Id of the revision, or its beginning, 7 characters or more. (required)
         :type revision_id: str
-        :param against: Id of another revision, or `live` for the folder as it is now; else the revision before.
+        :param against: Id of another revision, or its beginning, or `live` for the folder as it is now; else the revision before.
         :type against: str
         :param path: This file, or the files in this folder, alone.
         :type path: str
@@ -208,8 +208,8 @@ class HistoryApi:
     @validate_call
     def diff_revision_without_preload_content(
         self,
-        revision_id: Annotated[str, Field(min_length=1, strict=True, max_length=64, description="Id of the revision.")],
-        against: Annotated[Optional[Annotated[str, Field(min_length=1, strict=True, max_length=64)]], Field(description="Id of another revision, or `live` for the folder as it is now; else the revision before.")] = None,
+        revision_id: Annotated[str, Field(min_length=1, strict=True, max_length=64, description="Id of the revision, or its beginning, 7 characters or more.")],
+        against: Annotated[Optional[Annotated[str, Field(min_length=1, strict=True, max_length=64)]], Field(description="Id of another revision, or its beginning, or `live` for the folder as it is now; else the revision before.")] = None,
         path: Annotated[Optional[Annotated[str, Field(min_length=1, strict=True)]], Field(description="This file, or the files in this folder, alone.")] = None,
         _request_timeout: Union[
             None,
@@ -228,9 +228,9 @@ class HistoryApi:
 
         Unified text of what leads from the revision before, from another one, or from the folder as it is now, to this revision. Files whose DAGs' code the caller may not read are left out.
 
-        :param revision_id: Id of the revision. (required)
+        :param revision_id: Id of the revision, or its beginning, 7 characters or more. (required)
         :type revision_id: str
-        :param against: Id of another revision, or `live` for the folder as it is now; else the revision before.
+        :param against: Id of another revision, or its beginning, or `live` for the folder as it is now; else the revision before.
         :type against: str
         :param path: This file, or the files in this folder, alone.
         :type path: str
@@ -647,7 +647,7 @@ class HistoryApi:
     @validate_call
     def get_revision(
         self,
-        revision_id: Annotated[str, Field(min_length=1, strict=True, max_length=64, description="Id of the revision.")],
+        revision_id: Annotated[str, Field(min_length=1, strict=True, max_length=64, description="Id of the revision, or its beginning, 7 characters or more.")],
         _request_timeout: Union[
             None,
             Annotated[StrictFloat, Field(gt=0)],
@@ -665,7 +665,7 @@ class HistoryApi:
 
         Who changed what, when and why. Shows as much of it as the list of revisions does.
 
-        :param revision_id: Id of the revision. (required)
+        :param revision_id: Id of the revision, or its beginning, 7 characters or more. (required)
         :type revision_id: str
         :param _request_timeout: timeout setting for this request. If one
                                  number provided, it will be total request
@@ -720,7 +720,7 @@ class HistoryApi:
     @validate_call
     def get_revision_with_http_info(
         self,
-        revision_id: Annotated[str, Field(min_length=1, strict=True, max_length=64, description="Id of the revision.")],
+        revision_id: Annotated[str, Field(min_length=1, strict=True, max_length=64, description="Id of the revision, or its beginning, 7 characters or more.")],
         _request_timeout: Union[
             None,
             Annotated[StrictFloat, Field(gt=0)],
@@ -738,7 +738,7 @@ class HistoryApi:
 
         Who changed what, when and why. Shows as much of it as the list of revisions does.
 
-        :param revision_id: Id of the revision. (required)
+        :param revision_id: Id of the revision, or its beginning, 7 characters or more. (required)
         :type revision_id: str
         :param _request_timeout: timeout setting for this request. If one
                                  number provided, it will be total request
@@ -793,7 +793,7 @@ class HistoryApi:
     @validate_call
     def get_revision_without_preload_content(
         self,
-        revision_id: Annotated[str, Field(min_length=1, strict=True, max_length=64, description="Id of the revision.")],
+        revision_id: Annotated[str, Field(min_length=1, strict=True, max_length=64, description="Id of the revision, or its beginning, 7 characters or more.")],
         _request_timeout: Union[
             None,
             Annotated[StrictFloat, Field(gt=0)],
@@ -811,7 +811,7 @@ class HistoryApi:
 
         Who changed what, when and why. Shows as much of it as the list of revisions does.
 
-        :param revision_id: Id of the revision. (required)
+        :param revision_id: Id of the revision, or its beginning, 7 characters or more. (required)
         :type revision_id: str
         :param _request_timeout: timeout setting for this request. If one
                                  number provided, it will be total request
@@ -1542,7 +1542,7 @@ class HistoryApi:
     @validate_call
     def rollback(
         self,
-        revision: Annotated[str, Field(min_length=1, strict=True, max_length=64, description="Id of the revision to go back to.")],
+        revision: Annotated[str, Field(min_length=1, strict=True, max_length=64, description="Id of the revision to go back to, or its beginning, 7 characters or more.")],
         path: Annotated[Optional[Annotated[str, Field(min_length=1, strict=True)]], Field(description="This file, or the files in this folder, alone.")] = None,
         dag_id: Annotated[Optional[Annotated[str, Field(min_length=1, strict=True, max_length=250)]], Field(description="The file of this DAG alone; not together with `path`.")] = None,
         force: Annotated[Optional[StrictBool], Field(description="Go on where the answer would be a 409.")] = None,
@@ -1569,7 +1569,7 @@ class HistoryApi:
 
         Makes the folder (or with `path` or `dag_id` a part of it) what it was after that revision: a new change set, parsed, authorised and recorded like any other, so that it can be rolled back too. A file that does not parse is a 422. Files that other hands than this API's changed last are a 409 that names them, unless `force` is set; what they hold then stays in the history.
 
-        :param revision: Id of the revision to go back to. (required)
+        :param revision: Id of the revision to go back to, or its beginning, 7 characters or more. (required)
         :type revision: str
         :param path: This file, or the files in this folder, alone.
         :type path: str
@@ -1654,7 +1654,7 @@ class HistoryApi:
     @validate_call
     def rollback_with_http_info(
         self,
-        revision: Annotated[str, Field(min_length=1, strict=True, max_length=64, description="Id of the revision to go back to.")],
+        revision: Annotated[str, Field(min_length=1, strict=True, max_length=64, description="Id of the revision to go back to, or its beginning, 7 characters or more.")],
         path: Annotated[Optional[Annotated[str, Field(min_length=1, strict=True)]], Field(description="This file, or the files in this folder, alone.")] = None,
         dag_id: Annotated[Optional[Annotated[str, Field(min_length=1, strict=True, max_length=250)]], Field(description="The file of this DAG alone; not together with `path`.")] = None,
         force: Annotated[Optional[StrictBool], Field(description="Go on where the answer would be a 409.")] = None,
@@ -1681,7 +1681,7 @@ class HistoryApi:
 
         Makes the folder (or with `path` or `dag_id` a part of it) what it was after that revision: a new change set, parsed, authorised and recorded like any other, so that it can be rolled back too. A file that does not parse is a 422. Files that other hands than this API's changed last are a 409 that names them, unless `force` is set; what they hold then stays in the history.
 
-        :param revision: Id of the revision to go back to. (required)
+        :param revision: Id of the revision to go back to, or its beginning, 7 characters or more. (required)
         :type revision: str
         :param path: This file, or the files in this folder, alone.
         :type path: str
@@ -1766,7 +1766,7 @@ class HistoryApi:
     @validate_call
     def rollback_without_preload_content(
         self,
-        revision: Annotated[str, Field(min_length=1, strict=True, max_length=64, description="Id of the revision to go back to.")],
+        revision: Annotated[str, Field(min_length=1, strict=True, max_length=64, description="Id of the revision to go back to, or its beginning, 7 characters or more.")],
         path: Annotated[Optional[Annotated[str, Field(min_length=1, strict=True)]], Field(description="This file, or the files in this folder, alone.")] = None,
         dag_id: Annotated[Optional[Annotated[str, Field(min_length=1, strict=True, max_length=250)]], Field(description="The file of this DAG alone; not together with `path`.")] = None,
         force: Annotated[Optional[StrictBool], Field(description="Go on where the answer would be a 409.")] = None,
@@ -1793,7 +1793,7 @@ class HistoryApi:
 
         Makes the folder (or with `path` or `dag_id` a part of it) what it was after that revision: a new change set, parsed, authorised and recorded like any other, so that it can be rolled back too. A file that does not parse is a 422. Files that other hands than this API's changed last are a 409 that names them, unless `force` is set; what they hold then stays in the history.
 
-        :param revision: Id of the revision to go back to. (required)
+        :param revision: Id of the revision to go back to, or its beginning, 7 characters or more. (required)
         :type revision: str
         :param path: This file, or the files in this folder, alone.
         :type path: str

@@ -45,6 +45,7 @@ __all__ = [
     "InstanceDetail",
     "InstanceState",
     "ListedDag",
+    "ListedRun",
     "ListedTask",
     "ListedWorkflow",
     "LiveFile",
@@ -70,6 +71,7 @@ __all__ = [
     "RevisionList",
     "RevisionResult",
     "Revocation",
+    "RunList",
     "RunState",
     "ScanResult",
     "SelectedRun",
@@ -140,6 +142,7 @@ if _typing.TYPE_CHECKING:
     from airflow_xtended_client.models.instance_detail import InstanceDetail
     from airflow_xtended_client.models.instance_state import InstanceState
     from airflow_xtended_client.models.listed_dag import ListedDag
+    from airflow_xtended_client.models.listed_run import ListedRun
     from airflow_xtended_client.models.listed_task import ListedTask
     from airflow_xtended_client.models.listed_workflow import ListedWorkflow
     from airflow_xtended_client.models.live_file import LiveFile
@@ -165,6 +168,7 @@ if _typing.TYPE_CHECKING:
     from airflow_xtended_client.models.revision_list import RevisionList
     from airflow_xtended_client.models.revision_result import RevisionResult
     from airflow_xtended_client.models.revocation import Revocation
+    from airflow_xtended_client.models.run_list import RunList
     from airflow_xtended_client.models.run_state import RunState
     from airflow_xtended_client.models.scan_result import ScanResult
     from airflow_xtended_client.models.selected_run import SelectedRun
@@ -234,6 +238,7 @@ else:
         "InstanceDetail": ".instance_detail",
         "InstanceState": ".instance_state",
         "ListedDag": ".listed_dag",
+        "ListedRun": ".listed_run",
         "ListedTask": ".listed_task",
         "ListedWorkflow": ".listed_workflow",
         "LiveFile": ".live_file",
@@ -259,6 +264,7 @@ else:
         "RevisionList": ".revision_list",
         "RevisionResult": ".revision_result",
         "Revocation": ".revocation",
+        "RunList": ".run_list",
         "RunState": ".run_state",
         "ScanResult": ".scan_result",
         "SelectedRun": ".selected_run",

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from xtended_cli import output
-from xtended_cli.failures import REFUSED, reported
+from xtended_cli.failures import REFUSED, absent, reported
 from xtended_cli.output import Json
-from xtended_cli.session import connect
+from xtended_cli.session import Session, connect
 
 app = typer.Typer(no_args_is_help=True, help="Start, watch and mend the runs of a DAG.")
 
@@ -79,11 +79,43 @@ def state(context: typer.Context, dag_id: DagId, *, run_id: RunId = None, as_jso
     """Say how a run is doing."""
     from airflow_xtended_client import RunsApi
 
-    answer = connect(context).call(lambda client: RunsApi(client).dag_state(dag_id=dag_id, run_id=run_id))
+    session = connect(context)
+    run = _meant(session, dag_id, run_id)
+    answer = session.call(lambda client: RunsApi(client).dag_state(dag_id=dag_id, run_id=run))
     if as_json:
         output.print_json(output.plain(answer))
     else:
         output.say(f"{answer.run_id}: {answer.state}")
+
+
+@app.command("list")
+@reported
+def list_runs(
+    context: typer.Context,
+    dag_id: DagId,
+    *,
+    state: Annotated[
+        str | None, typer.Option(help="Those that are queued, running, success or failed.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many at most.")] = 25,
+    as_json: Json = False,
+) -> None:
+    """List the runs of a DAG, the newest first."""
+    from airflow_xtended_client import RunsApi
+
+    answer = connect(context).call(
+        lambda client: RunsApi(client).list_runs(dag_id=dag_id, state=state, limit=limit)
+    )
+    if as_json:
+        output.print_json(output.plain(answer))
+        return
+    output.table(
+        ("RUN", "STATE", "LOGICAL DATE", "START", "END"),
+        (
+            (run.run_id, run.state, run.execution_date or "", run.start_date or "", run.end_date or "")
+            for run in answer.runs
+        ),
+    )
 
 
 @app.command()
@@ -92,9 +124,9 @@ def restart(context: typer.Context, dag_id: DagId, *, run_id: RunId = None, as_j
     """Run the failed tasks of a run again, and what comes after them."""
     from airflow_xtended_client import RunsApi
 
-    answer = connect(context).call(
-        lambda client: RunsApi(client).restart_failed_task(dag_id=dag_id, run_id=run_id)
-    )
+    session = connect(context)
+    run = _meant(session, dag_id, run_id)
+    answer = session.call(lambda client: RunsApi(client).restart_failed_task(dag_id=dag_id, run_id=run))
     if as_json:
         output.print_json(output.plain(answer))
     else:
@@ -114,8 +146,10 @@ def kill(
     """End the running tasks of a run."""
     from airflow_xtended_client import TasksApi
 
-    answer = connect(context).call(
-        lambda client: TasksApi(client).kill_running_tasks(dag_id=dag_id, run_id=run_id, task_id=task_id)
+    session = connect(context)
+    run = _meant(session, dag_id, run_id)
+    answer = session.call(
+        lambda client: TasksApi(client).kill_running_tasks(dag_id=dag_id, run_id=run, task_id=task_id)
     )
     _tell(answer, as_json=as_json)
 
@@ -134,9 +168,11 @@ def skip(
     """Skip a task of a run."""
     from airflow_xtended_client import TasksApi
 
-    answer = connect(context).call(
+    session = connect(context)
+    run = _meant(session, dag_id, run_id)
+    answer = session.call(
         lambda client: TasksApi(client).skip_task_instance(
-            dag_id=dag_id, task_id=task_id, run_id=run_id, include_downstream=downstream
+            dag_id=dag_id, task_id=task_id, run_id=run, include_downstream=downstream
         )
     )
     _tell(answer, as_json=as_json)
@@ -203,6 +239,18 @@ def clear(
         )
     )
     _tell(answer, as_json=as_json)
+
+
+def _meant(session: Session, dag_id: str, run_id: str | None) -> str:
+    """The run that is named, or the DAG's newest. Raises Failure."""
+    from airflow_xtended_client import RunsApi
+
+    if run_id is not None:
+        return run_id
+    newest = session.call(lambda client: RunsApi(client).list_runs(dag_id=dag_id, limit=1)).runs
+    if not newest:
+        raise absent(f"DAG {dag_id!r} has no run yet.")
+    return newest[0].run_id
 
 
 def _tell(answer: Any, *, as_json: bool) -> None:

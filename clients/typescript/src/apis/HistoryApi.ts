@@ -51,11 +51,11 @@ import {
 
 export interface DiffRevisionRequest {
     /**
-     * Id of the revision.
+     * Id of the revision, or its beginning, 7 characters or more.
      */
     revisionId: string;
     /**
-     * Id of another revision, or `live` for the folder as it is now; else the revision before.
+     * Id of another revision, or its beginning, or `live` for the folder as it is now; else the revision before.
      */
     against?: string;
     /**
@@ -73,7 +73,7 @@ export interface GetFileRequest {
 
 export interface GetRevisionRequest {
     /**
-     * Id of the revision.
+     * Id of the revision, or its beginning, 7 characters or more.
      */
     revisionId: string;
 }
@@ -106,7 +106,7 @@ export interface ListRevisionsRequest {
 
 export interface RollbackRequest {
     /**
-     * Id of the revision to go back to.
+     * Id of the revision to go back to, or its beginning, 7 characters or more.
      */
     revision: string;
     /**

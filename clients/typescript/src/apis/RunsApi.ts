@@ -54,6 +54,11 @@ import {
     RestartResultToJSON,
 } from '../models/RestartResult.js';
 import {
+    type RunList,
+    RunListFromJSON,
+    RunListToJSON,
+} from '../models/RunList.js';
+import {
     type RunState,
     RunStateFromJSON,
     RunStateToJSON,
@@ -264,6 +269,21 @@ export interface ListDagsRequest {
      * Say what parsing each file took, and what is wrong with it.
      */
     report?: boolean;
+}
+
+export interface ListRunsRequest {
+    /**
+     * Id of the DAG.
+     */
+    dagId: string;
+    /**
+     * Only runs in this state.
+     */
+    state?: ListRunsStateEnum;
+    /**
+     * How many runs to answer with at most.
+     */
+    limit?: number;
 }
 
 export interface PauseRequest {
@@ -997,6 +1017,75 @@ export class RunsApi extends runtime.BaseAPI {
     }
 
     /**
+     * Creates request options for listRuns without sending the request
+     */
+    async listRunsRequestOpts(requestParameters: ListRunsRequest): Promise<runtime.RequestOpts> {
+        if (requestParameters['dagId'] == null) {
+            throw new runtime.RequiredError(
+                'dagId',
+                'Required parameter "dagId" was null or undefined when calling listRuns().'
+            );
+        }
+
+        const queryParameters: any = {};
+
+        if (requestParameters['dagId'] != null) {
+            queryParameters['dag_id'] = requestParameters['dagId'];
+        }
+
+        if (requestParameters['state'] != null) {
+            queryParameters['state'] = requestParameters['state'];
+        }
+
+        if (requestParameters['limit'] != null) {
+            queryParameters['limit'] = requestParameters['limit'];
+        }
+
+        const headerParameters: runtime.HTTPHeaders = {};
+
+        if (this.configuration && this.configuration.accessToken) {
+            const token = this.configuration.accessToken;
+            const tokenString = await token("bearer", []);
+
+            if (tokenString) {
+                headerParameters["Authorization"] = `Bearer ${tokenString}`;
+            }
+        }
+        if (this.configuration && (this.configuration.username !== undefined || this.configuration.password !== undefined)) {
+            headerParameters["Authorization"] = "Basic " + btoa(this.configuration.username + ":" + this.configuration.password);
+        }
+
+        let urlPath = `/runs`;
+
+        return {
+            path: urlPath,
+            method: 'GET',
+            headers: headerParameters,
+            query: queryParameters,
+        };
+    }
+
+    /**
+     * Lists the runs of a DAG, or those in one state: what was created last comes first.
+     * Runs of a DAG
+     */
+    async listRunsRaw(requestParameters: ListRunsRequest, initOverrides?: RequestInit | runtime.InitOverrideFunction): Promise<runtime.ApiResponse<RunList>> {
+        const requestOptions = await this.listRunsRequestOpts(requestParameters);
+        const response = await this.request(requestOptions, initOverrides);
+
+        return new runtime.JSONApiResponse(response, (jsonValue) => RunListFromJSON(jsonValue));
+    }
+
+    /**
+     * Lists the runs of a DAG, or those in one state: what was created last comes first.
+     * Runs of a DAG
+     */
+    async listRuns(requestParameters: ListRunsRequest, initOverrides?: RequestInit | runtime.InitOverrideFunction): Promise<RunList> {
+        const response = await this.listRunsRaw(requestParameters, initOverrides);
+        return await response.value();
+    }
+
+    /**
      * Creates request options for pause without sending the request
      */
     async pauseRequestOpts(requestParameters: PauseRequest): Promise<runtime.RequestOpts> {
@@ -1685,3 +1774,13 @@ export const BackfillByGetReprocessEnum = {
     Completed: 'completed',
 } as const;
 export type BackfillByGetReprocessEnum = typeof BackfillByGetReprocessEnum[keyof typeof BackfillByGetReprocessEnum];
+/**
+ * @export
+ */
+export const ListRunsStateEnum = {
+    Queued: 'queued',
+    Running: 'running',
+    Success: 'success',
+    Failed: 'failed',
+} as const;
+export type ListRunsStateEnum = typeof ListRunsStateEnum[keyof typeof ListRunsStateEnum];
