@@ -63,7 +63,7 @@ def test_the_beginning_of_an_id_names_a_revision_everywhere(
         for new, old in ((second, first), (second[:12], first[:7]))
     ]
     assert diffs[0] == diffs[1] != ""
-    success(rollback(admin, first[:7]))
+    success(rollback(admin, first[:7], path=f"{name}.py"))
     assert (server.dags / f"{name}.py").read_bytes() == dag_files.dag(name, "one")
     assert revisions(admin)[0]["message"] == f"to {first}"
     problem(admin.get("/revisions/0000000"), 404, "not-found")
