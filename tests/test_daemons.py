@@ -24,6 +24,18 @@ child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)"],
 print(child.pid, flush=True)
 time.sleep(300)
 """
+LATE = """
+import signal, subprocess, sys, time
+def asked(*_):
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)"])
+    print(child.pid, flush=True)
+    {ends}
+signal.signal(signal.SIGTERM, asked)
+print("ready", flush=True)
+while True:
+    time.sleep(1)
+"""
 
 
 @pytest.fixture
@@ -101,6 +113,22 @@ def test_what_it_has_started_ends_with_it(
     assert daemon.pid is not None
     assert gone(daemon.pid)
     assert gone(child)
+
+
+@pytest.mark.parametrize("ends", ["pass", "sys.exit()"], ids=["goes on", "ends"])
+def test_what_it_starts_when_it_is_asked_to_end_ends_too(
+    daemons: Daemons, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ends: str
+) -> None:
+    """Airflow 2's scheduler, asked while it starts, can take that for a fault of a library and go on."""
+    monkeypatch.setattr("xtended.daemons.GRACE_SECONDS", 1.0)
+    program = LATE.format(ends=ends)
+    daemons.start(new([sys.executable, "-c", program]))
+    log = tmp_path / "services" / "one.log"
+    eventually(log, "ready")
+    daemons.stop("one")
+    children = [int(line) for line in log.read_text().splitlines()[1:]]
+    assert children
+    assert all(gone(child) for child in children)
 
 
 def test_one_that_ends_at_once_is_told(daemons: Daemons, tmp_path: Path) -> None:

@@ -128,6 +128,8 @@ class Daemons:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGTERM)
             _, left = psutil.wait_procs(family, timeout=GRACE_SECONDS)
+            # One that was still starting when it was asked to end may have gone on, and started others.
+            left = [*{*left, *_children(process), *_session(process.pid)}]
             for each in left:
                 with contextlib.suppress(psutil.NoSuchProcess):
                     each.kill()
@@ -192,6 +194,14 @@ def _children(process: psutil.Process) -> list[psutil.Process]:
     with contextlib.suppress(psutil.NoSuchProcess):
         return list(process.children(recursive=True))
     return []
+
+
+def _session(leader: int) -> Iterator[psutil.Process]:
+    """What belongs to the session of a daemon, whose leader may have ended."""
+    for process in psutil.process_iter():
+        with contextlib.suppress(ProcessLookupError):
+            if os.getsid(process.pid) == leader:
+                yield process
 
 
 def _ended_soon(process: psutil.Process) -> bool:
