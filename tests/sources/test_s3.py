@@ -183,15 +183,18 @@ def test_a_server_that_drips_bytes_is_cut_off(serve: Serve, opened: Open) -> Non
         request.send_response(200)
         request.send_header("Content-Length", "1000")
         request.end_headers()
-        for _ in range(1000):
+        for number in range(1000):
             request.wfile.write(b"<")
             request.wfile.flush()
+            sent.append(number)
             time.sleep(0.05)
 
+    sent: list[int] = []
     server = serve(drip)
     with opened(endpoint_url=server.url(""), timeout=0.5) as source, pytest.raises(SourceFailed):
         list(source.entries())
     assert len(server.seen) == 1
+    assert len(sent) < 1000
 
 
 def test_throttling_is_waited_for(serve: Serve, opened: Open) -> None:

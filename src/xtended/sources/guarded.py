@@ -6,8 +6,8 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from types import TracebackType
 
 import requests
@@ -20,7 +20,7 @@ from xtended.sources.addresses import OutboundPolicy, resolve
 
 
 class Deadline:
-    """Cuts every connection of one fetch when its time is up.
+    """The time that one fetch has, and its connections, which `cut` ends where that is up.
 
     A socket's own timeout starts anew with each byte that arrives, so a server that drips bytes would never
     reach it.
@@ -30,9 +30,8 @@ class Deadline:
         self._seconds = seconds
         self._end = time.monotonic() + seconds
         self._watched: list[socket.socket] = []
+        self._copies: list[socket.socket] = []
         self._lock = threading.Lock()
-        self._timer = threading.Timer(seconds, self._cut)
-        self._timer.daemon = True
 
     @property
     def remaining(self) -> float:
@@ -52,26 +51,42 @@ class Deadline:
         with self._lock:
             if self.passed:
                 raise TimeoutError
-            self._watched.append(connection.dup())
+            self._copies.append(connection.dup())
+            self._watched.append(self._copies[-1])
 
-    def _cut(self) -> None:
+    def watch_copy(self, connection: socket.socket) -> None:
+        """As `watch`, of a duplicate that its owner keeps for as long as the deadline: to make one takes its time."""
+        with self._lock:
+            self._watched.append(connection)
+
+    def cut(self) -> None:
+        """End the connections; for another thread than the one that waits for them."""
         with self._lock:
             for connection in self._watched:
                 with suppress(OSError):
                     connection.shutdown(socket.SHUT_RDWR)
 
-    def __enter__(self) -> Deadline:
-        self._timer.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._timer.cancel()
+    def close(self) -> None:
+        """Let go of the connections."""
         with self._lock:
-            for connection in self._watched:
-                connection.close()
             self._watched.clear()
+            for copy in self._copies:
+                copy.close()
+            self._copies.clear()
+
+
+@contextmanager
+def deadline_of(seconds: float) -> Iterator[Deadline]:
+    """A deadline with a thread of its own that cuts it in time."""
+    deadline = Deadline(seconds)
+    timer = threading.Timer(seconds, deadline.cut)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield deadline
+    finally:
+        timer.cancel()
+        deadline.close()
 
 
 class GuardedAdapter(HTTPAdapter):

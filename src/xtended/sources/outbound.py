@@ -18,7 +18,7 @@ from urllib3.util import parse_url
 
 from xtended.problems import BadRequest, OutboundRefused, SourceFailed, TooLarge
 from xtended.sources.addresses import OutboundPolicy
-from xtended.sources.guarded import Deadline, GuardedAdapter
+from xtended.sources.guarded import Deadline, GuardedAdapter, deadline_of
 
 __all__ = ["MAX_REDIRECTS", "Fetched", "OutboundPolicy", "fetch"]
 
@@ -61,7 +61,7 @@ def fetch(url: str, *, policy: OutboundPolicy, timeout: float, max_bytes: int) -
     target = _target(url)
     token = _fetching.set(True)
     try:
-        with Deadline(timeout) as deadline, GuardedAdapter(policy, deadline) as adapter:
+        with deadline_of(timeout) as deadline, GuardedAdapter(policy, deadline) as adapter:
             try:
                 return _follow(target, adapter, deadline, max_bytes)
             except (HTTPError, OSError, zlib.error) as error:
