@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
 import httpx
@@ -78,5 +78,5 @@ def mongo_sync(empty_folder: Server, mongo: MongoServer, collection: Any) -> Syn
     return send
 
 
-def form(fields: dict[str, str | None]) -> dict[str, tuple[None, str]]:
+def form(fields: Mapping[str, str | None]) -> dict[str, tuple[None, str]]:
     return {name: (None, value) for name, value in fields.items() if value is not None}

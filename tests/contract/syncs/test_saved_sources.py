@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import pytest
 from real_servers import S3Server
@@ -11,6 +10,7 @@ from real_servers import S3Server
 from contract import dag_files
 from contract.checks import problem, silent_about, success
 from contract.server import Server, unchanged
+from contract.syncs.conftest import form
 
 
 @pytest.fixture
@@ -31,16 +31,12 @@ def fields(s3: S3Server, name: str) -> dict[str, str]:
     }
 
 
-def form(fields: dict[str, str]) -> dict[str, Any]:
-    return {"files": {name: (None, value) for name, value in fields.items()}}
-
-
 def test_a_kept_source_is_synced_from_by_name(
     empty_folder: Server, s3: S3Server, fields: dict[str, str], name: str
 ) -> None:
     server = empty_folder
     answers = [
-        server.admin.post("/sync_sources", **form(fields)),
+        server.admin.post("/sync_sources", files=form(fields)),
         server.admin.get("/sync_sources"),
         server.admin.get(f"/sync_sources/{name}"),
         server.admin.post(f"/sync_sources/{name}/sync", params={"dry_run": "y"}),
@@ -67,10 +63,10 @@ def test_a_kept_source_is_synced_from_by_name(
 def test_an_update_sets_what_is_sent_and_keeps_the_rest(
     empty_folder: Server, fields: dict[str, str], name: str
 ) -> None:
-    success(empty_folder.admin.post("/sync_sources", **form({**fields, "s3_secret_key": "wrong"})))
+    success(empty_folder.admin.post("/sync_sources", files=form({**fields, "s3_secret_key": "wrong"})))
     problem(empty_folder.admin.post(f"/sync_sources/{name}/sync"), 502, "source-denied")
     right = {"s3_secret_key": fields["s3_secret_key"], "strip_prefix": ""}
-    updated = success(empty_folder.admin.patch(f"/sync_sources/{name}", **form(right)))
+    updated = success(empty_folder.admin.patch(f"/sync_sources/{name}", files=form(right)))
     assert "strip_prefix" not in updated["sync_source"]["fields"]
     assert updated["sync_source"]["fields"]["s3_region"] == "us-east-1"
     success(empty_folder.admin.post(f"/sync_sources/{name}/sync"))
@@ -78,7 +74,7 @@ def test_an_update_sets_what_is_sent_and_keeps_the_rest(
 
 
 def test_a_source_that_is_deleted_is_gone(server: Server, fields: dict[str, str], name: str) -> None:
-    success(server.admin.post("/sync_sources", **form(fields)))
+    success(server.admin.post("/sync_sources", files=form(fields)))
     success(server.admin.delete(f"/sync_sources/{name}"))
     for method, path in (("GET", ""), ("DELETE", ""), ("POST", "/sync")):
         problem(server.admin.request(method, f"/sync_sources/{name}{path}"), 404, "not-found")
@@ -101,17 +97,17 @@ def test_what_can_be_no_source_is_not_kept(
     server: Server, fields: dict[str, str], wrong: dict[str, str], status: int, kind: str
 ) -> None:
     with unchanged(server):
-        problem(server.admin.post("/sync_sources", **form({**fields, **wrong})), status, kind)
+        problem(server.admin.post("/sync_sources", files=form({**fields, **wrong})), status, kind)
 
 
 def test_a_name_is_taken_once(server: Server, fields: dict[str, str]) -> None:
-    success(server.admin.post("/sync_sources", **form(fields)))
+    success(server.admin.post("/sync_sources", files=form(fields)))
     with unchanged(server):
-        problem(server.admin.post("/sync_sources", **form(fields)), 409, "conflict")
+        problem(server.admin.post("/sync_sources", files=form(fields)), 409, "conflict")
 
 
 def test_who_may_not_make_connections_keeps_no_source(server: Server, fields: dict[str, str]) -> None:
-    problem(server.client("user").post("/sync_sources", **form(fields)), 403, "forbidden")
+    problem(server.client("user").post("/sync_sources", files=form(fields)), 403, "forbidden")
     assert not [
         row for row in server.database()["connection"] if row["conn_id"] == f"xtended_sync_{fields['name']}"
     ]

@@ -28,7 +28,7 @@ from pydantic_core import to_jsonable_python
 
 class NewWorkflow(BaseModel):
     """
-    `force` replaces a workflow that is there; `pause` and `unpause` do so to its DAGs.
+    `force` replaces a workflow that is there; `pause` pauses its DAGs, and `unpause` unpauses them.
     """ # noqa: E501
     name: Annotated[str, Field(min_length=1, strict=True, max_length=200)] = Field(description="Letters, digits, - and _: the name of its files.")
     force: Optional[Flag] = None

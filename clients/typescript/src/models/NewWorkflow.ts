@@ -29,7 +29,7 @@ import {
 } from './Flag.js';
 
 /**
- * `force` replaces a workflow that is there; `pause` and `unpause` do so to its DAGs.
+ * `force` replaces a workflow that is there; `pause` pauses its DAGs, and `unpause` unpauses them.
  * @export
  * @interface NewWorkflow
  */
