@@ -52,5 +52,5 @@ def entries(
 
 def few(names: Mapping[str, Sequence[str]]) -> dict[str, Any]:
     """The names where they are few, and how many there are where they are not."""
-    few = {kind: list(each[:NAMED]) for kind, each in names.items()}
-    return few | {f"{kind}_count": len(each) for kind, each in names.items() if len(each) > NAMED}
+    named = {kind: list(each[:NAMED]) for kind, each in names.items()}
+    return named | {f"{kind}_count": len(each) for kind, each in names.items() if len(each) > NAMED}
