@@ -34,7 +34,7 @@ def pytest(host: str, *arguments: str) -> list[str]:
 def start(host: str, arguments: list[str]) -> tuple[subprocess.Popen[str], threading.Thread]:
     """The tests of one host, and the thread that shows what they say."""
     process = subprocess.Popen(
-        pytest(host, *arguments),
+        pytest(host, f"--junitxml={ANSWERS / host}.xml", *arguments),
         cwd=CLONE,
         env={**os.environ, "XTENDED_ANSWERS": str(ANSWERS / f"{host}.jsonl")},
         stdin=subprocess.DEVNULL,
@@ -57,9 +57,8 @@ def main() -> int:
     arguments = sys.argv[1:]
     shutil.rmtree(ANSWERS, ignore_errors=True)
     first, *others = HOSTS
-    started = [start(first, arguments)]
     leaving_out = [] if arguments else [f"--ignore={path}" for path in SAME_ON_BOTH]
-    started += [start(host, arguments + leaving_out) for host in others]
+    started = [start(first, arguments), *(start(host, arguments + leaving_out) for host in others)]
     # Ctrl-C in the terminal reaches them too: they end by themselves.
     signal.signal(signal.SIGINT, lambda *_: None)
     for _, thread in started:

@@ -7,9 +7,12 @@ from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 ANSWERS = Path(__file__).parents[2] / ".answers"
 HOSTS = ("airflow3", "airflow2")
+# Lines of what a failed test says.
+LAST = 12
 
 # Where the web server is killed, and what it has answered by then, is left to chance.
 RANDOM = (
@@ -58,3 +61,23 @@ def cases(host: str) -> Mapping[str, list[dict[str, Any]]]:
         if answers[-1:] != [answer]:
             answers.append(answer)
     return found
+
+
+def failures(host: str) -> list[str]:
+    """Each test that did not pass on that host: its name, and the last lines of why."""
+    place = ANSWERS / f"{host}.xml"
+    assert place.exists(), f"The tests of {host} did not come to their end"
+    failed = [
+        (test, problem)
+        for test in ElementTree.parse(place).iter("testcase")
+        for problem in (*test.iter("failure"), *test.iter("error"))
+    ]
+    return [
+        "\n".join(
+            [
+                f"{host}: {test.get('classname')}::{test.get('name')}",
+                *(problem.text or "").splitlines()[-LAST:],
+            ]
+        )
+        for test, problem in failed
+    ]

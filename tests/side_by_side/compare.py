@@ -1,5 +1,7 @@
 """Both hosts answer every contract case alike; `make test HOST=all` runs this once both suites have run.
 
+What failed in them is said here once more, as what a long run has said first is often cut off.
+
 Its name keeps it out of a run on one host, which has nothing to compare with.
 """
 
@@ -9,7 +11,7 @@ import functools
 
 import pytest
 
-from side_by_side.answers import DIFFERENCES, HOSTS, cases
+from side_by_side.answers import DIFFERENCES, HOSTS, cases, failures
 
 both = functools.cache(lambda: tuple(cases(host) for host in HOSTS))
 
@@ -29,3 +31,10 @@ def test_a_case_is_answered_alike(case: str) -> None:
         assert on_3 != on_2, "the hosts agree here: it is no longer a difference"
     else:
         assert on_3 == on_2
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_each_test_passed_on(host: str) -> None:
+    failed = failures(host)
+    if failed:
+        pytest.fail("\n\n".join(failed), pytrace=False)
