@@ -77,6 +77,21 @@ def publish(host: Any, files: list[ParsedFile]) -> None:
         transaction.publish(files)
 
 
+def sizes_of_writes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many DAGs Airflow is given at a time, from now on."""
+    from airflow.models.dag import DAG
+
+    sizes: list[int] = []
+    write = DAG.bulk_write_to_db
+
+    def counted(dags: Any, **options: Any) -> None:
+        sizes.append(len(dags))
+        write(dags, **options)
+
+    monkeypatch.setattr(DAG, "bulk_write_to_db", counted)
+    return sizes
+
+
 def process(path: str) -> None:
     """What Airflow's DAG processor does with a file, without its delay between two writes."""
     import logging
@@ -127,7 +142,9 @@ def test_files_published_in_portions_are_as_those_published_at_once(
 ) -> None:
     files = parse(one=plain("one"), rich=RICH, broken="from airflow import DAG\n1 / 0\n", two=plain("two"))
     monkeypatch.setattr("xtended.airflow_host.airflow2.publish.PORTION", 1)
+    written = sizes_of_writes(monkeypatch)
     publish(host, files)
+    assert max(written) == 2  # of one file
     in_portions = recorded(rows)
     monkeypatch.undo()
     publish(host, files)

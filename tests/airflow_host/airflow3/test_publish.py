@@ -76,6 +76,16 @@ def test_all_portions_become_live(host: Any, files: list[ParsedFile]) -> None:
     assert _live(host, files) == _ids(files)
 
 
+def test_a_portion_is_written_at_a_time(
+    host: Any, files: list[ParsedFile], writes: Callable[[Callable[[int], bool]], None]
+) -> None:
+    """What Airflow makes of ten thousand DAGs for that would not fit."""
+    seen: list[int] = []
+    writes(lambda number: bool(seen.append(number)))
+    _publish(host, files)
+    assert len(seen) == len(files)
+
+
 def test_a_rollback_of_airflow_halfway_loses_no_portion(
     host: Any, files: list[ParsedFile], writes: Callable[[Callable[[int], bool]], None]
 ) -> None:
