@@ -15,10 +15,10 @@ from contract import server as servers
 from contract.server import CHECKOUT, Server
 
 DOCUMENTS = {
-    "docs/index.md": ["dag-invalid", '"success"'],
+    "docs/index.md": ['"state": "success"', "dag-invalid", "[daily_report] deleted", "Rolled back"],
     "docs/deploying.md": ["team_a/sql/orders.sql"],
     "docs/operating.md": ["healthy"],
-    "docs/restarting.md": ['"failed_task_count": 1'],
+    "docs/restarting.md": ['"failed_task_count": 1', '"state": "success"', '"dry_run": true'],
 }
 if hosts.installed().kind == "airflow3":
     # It triggers by Airflow 3's own API.
