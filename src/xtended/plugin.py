@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import os
-
 from airflow import __version__ as airflow_version
 from airflow.plugins_manager import AirflowPlugin
-
-from xtended.dagparse.launch import RUNNING_IN_PARSER
 
 if airflow_version.startswith("2."):
     from xtended.airflow_host.airflow2.mount import mount_points
@@ -21,7 +17,5 @@ class XtendedPlugin(AirflowPlugin):
     name = "xtended"
 
 
-# A DAG file can have Airflow load its plugins; the parser that it is loaded in needs none of this.
-if RUNNING_IN_PARSER not in os.environ:
-    for _attribute, _value in mount_points().items():
-        setattr(XtendedPlugin, _attribute, _value)
+for _attribute, _value in mount_points().items():
+    setattr(XtendedPlugin, _attribute, _value)

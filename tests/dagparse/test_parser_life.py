@@ -283,17 +283,3 @@ def test_a_backend_that_fails_is_unavailable(
     with pytest.raises(ParserUnavailable):
         parser.parse(folder.tree, [one])
     mark.settle(0, seconds=10.0)
-
-
-def test_the_extension_mounts_nothing_inside_the_parser(
-    make_parser: MakeParser, mark: Processes, folder: Folder
-) -> None:
-    source = """
-        from airflow.sdk import DAG
-        from xtended.plugin import XtendedPlugin
-        mounts = {"fastapi_apps", "flask_blueprints"} & vars(XtendedPlugin).keys()
-        dag = DAG(f"mounts_{len(mounts)}_apps", schedule=None)
-        """
-    parser = make_parser(mark)
-    parsed = parser.parse(folder.tree, [folder.write("mounts.py", source)])[0]
-    assert dag_ids(parsed) == {"mounts_0_apps"}

@@ -27,9 +27,6 @@ SOCKET_PATH_LIMIT = 107 if sys.platform.startswith("linux") else 103
 START_PATIENCE = 60.0
 """Seconds from starting the parser's process until its socket has to be there (Airflow loads after that)."""
 
-RUNNING_IN_PARSER = "XTENDED_IN_PARSER"
-"""Set in the environment of the parser and of everything that it runs."""
-
 
 class Launcher:
     """Knows where the parser listens, and how to get it to."""
@@ -39,7 +36,7 @@ class Launcher:
     ) -> None:
         self._backend = backend
         self._idle_seconds = idle_seconds
-        self._environ = {**environ, RUNNING_IN_PARSER: "1"}
+        self._environ = environ
         self.path = _choose_path(runtime_dir, f"parser-{_fingerprint(backend, idle_seconds, environ)}.sock")
 
     def connect(self) -> socket.socket | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 from typing import Any
 
@@ -27,11 +26,10 @@ from xtended.wsgi_pages import add_web_page
 log = logging.getLogger(__name__)
 
 
-@functools.cache
-def blueprints() -> tuple[Blueprint, ...]:
-    """Never raises because of a setting of ours: that must not stop Airflow."""
+def blueprints() -> list[Blueprint]:
+    """The API and its pages. A broken setting of ours makes one that says so of the API."""
     api, spec = _api()
-    return api, _pages(spec)
+    return [api, _pages(spec)]
 
 
 def _api() -> tuple[Blueprint, dict[str, Any]]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from airflow import settings
 
+from xtended.airflow_host.mounting import on_demand
 from xtended.web_pages import is_built
 
 PAGES = "xtended_api"
@@ -16,12 +17,12 @@ def mount_points() -> dict[str, Any]:
     """Attributes of an `AirflowPlugin`."""
     see_changes_at_once()
     return {
-        "flask_blueprints": property(_blueprints),
+        "flask_blueprints": on_demand(_blueprints),
         # Airflow makes an address of the endpoint's name, wherever the webserver is served.
         "appbuilder_menu_items": [
             {"name": "Reference Docs", "category": CATEGORY, "href": f"{PAGES}.landing"},
         ],
-        "appbuilder_views": property(_views),
+        "appbuilder_views": on_demand(_views),
     }
 
 
@@ -35,15 +36,13 @@ def see_changes_at_once() -> None:
     settings.MIN_SERIALIZED_DAG_FETCH_INTERVAL = 0
 
 
-def _blueprints(plugin: object) -> list[Any]:
-    # Only the webserver asks for these: no task is to wait until all of it is imported.
+def _blueprints() -> list[Any]:
     from xtended.airflow_host.airflow2.blueprints import blueprints
 
-    return list(blueprints())
+    return blueprints()
 
 
-def _views(plugin: object) -> list[Any]:
-    # Asked for by the webserver alone, too.
+def _views() -> list[Any]:
     from xtended.airflow_host.airflow2.deployments_view import DeploymentsView
 
     if not is_built():

@@ -1,4 +1,4 @@
-"""Where Airflow 3 mounts the extension: the API, its landing page and the menu entry."""
+"""Where Airflow 3's api-server mounts the extension: the API, its pages and the menu entries."""
 
 from __future__ import annotations
 
@@ -12,6 +12,10 @@ from fastapi.responses import HTMLResponse, JSONResponse
 
 from xtended.airflow_host.airflow3.host import Airflow3Host
 from xtended.api import PREFIX
+from xtended.asgi import create_app
+from xtended.asgi_older import OLDER_PREFIXES, AtRoot
+from xtended.asgi_pages import add_web_page
+from xtended.binding import offered_spec
 from xtended.contract import SpecError, load_spec
 from xtended.older_page import older_page
 from xtended.pages import landing_page
@@ -25,22 +29,22 @@ log = logging.getLogger(__name__)
 PAGES_PREFIX = "/xtended_api"
 
 
-def mount_points() -> dict[str, list[dict[str, Any]]]:
-    """Attributes of an `AirflowPlugin`. Never raises: a broken setting of ours must not stop Airflow."""
+def fastapi_apps() -> list[dict[str, Any]]:
+    """The applications, each with its prefix. A broken setting of ours makes one that says so of it."""
     mounted, spec = _api()
+    pages = {"app": _pages(spec), "url_prefix": PAGES_PREFIX, "name": "Airflow Xtended pages"}
+    return [*mounted, pages]
+
+
+def external_views() -> list[dict[str, Any]]:
+    """The entries of the menu."""
     views = [_menu_entry("Reference Docs", "xtended-reference-docs", f"{PAGES_PREFIX}/")]
     if is_built():
         views.append(_menu_entry("Deployments", "xtended-deployments", f"{PAGES_PREFIX}/deployments/"))
         if _swagger_ui_wanted():
             views.append(_menu_entry("Swagger UI", "xtended-swagger-ui", f"{PREFIX}/ui/"))
-    return {
-        "fastapi_apps": [
-            *mounted,
-            {"app": _pages(spec), "url_prefix": PAGES_PREFIX, "name": "Airflow Xtended pages"},
-        ],
-        # Airflow's UI shows the category, "Xtended API", only where there are two entries or more.
-        "external_views": views,
-    }
+    # Airflow's UI shows the category, "Xtended API", only where there are two entries or more.
+    return views
 
 
 def _swagger_ui_wanted() -> bool:
@@ -60,11 +64,6 @@ def _menu_entry(name: str, route: str, path: str) -> dict[str, Any]:
 
 def _api() -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """What to mount, and the spec that it serves."""
-    # Imported here, so that whatever is wrong with it is caught below too.
-    from xtended.asgi import create_app
-    from xtended.asgi_older import OLDER_PREFIXES, AtRoot
-    from xtended.binding import offered_spec
-
     older, spec = True, load_spec()
     try:
         services = Services.assemble(Airflow3Host())
@@ -100,8 +99,6 @@ def _unavailable(reason: str) -> FastAPI:
 
 
 def _pages(spec: dict[str, Any]) -> FastAPI:
-    from xtended.asgi_pages import add_web_page
-
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
 
     @app.get("/")
