@@ -97,7 +97,8 @@ def until(look: Callable[[], Any], enough: Callable[[Any], bool], explain: Calla
     return value
 
 
-@pytest.fixture(scope="session")
+# Ends with this folder: a scheduler is never idle, and would take its share from all tests that follow.
+@pytest.fixture(scope="package")
 def control(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Control]:
     home = tmp_path_factory.mktemp("running")
     started = home / "started"
