@@ -1,7 +1,7 @@
 """Start a whole Airflow with this extension in it, on this machine; what `make run` calls.
 
-It runs the Airflow of the Python that runs it. It ends when a component ends (exit status 1), and on Ctrl-C
-or SIGTERM (exit status 0), and leaves no process behind.
+It runs the Airflow of the Python that runs it. It ends when the web server ends, or another component twice in
+a minute (exit status 1), and on Ctrl-C or SIGTERM (exit status 0), and leaves no process behind.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ READY_SECONDS = 300.0
 # How long the extension may answer anything but 200 once Airflow itself is up.
 EXTENSION_SECONDS = 60.0
 STOP_SECONDS = 10.0
+RESTART_SECONDS = 60.0
 LOOK_SECONDS = 0.25
 
 
@@ -62,6 +63,7 @@ class LocalAirflow:
         self.stop_asked = threading.Event()
         self.components = [n for n, of in COMPONENTS.items() if n in components and home.kind in of]
         self._group = ProcessGroup(home.variables(port), home.path / "logs")
+        self._restarted: dict[str, float] = {}
         # A proxy of the environment is for other machines than this one.
         self._http = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -78,8 +80,11 @@ class LocalAirflow:
             if name == "scheduler":
                 # A task that the scheduler finds waiting fails where it can't reach the web server.
                 self._wait(self._web_trouble, READY_SECONDS, "web")
-            command = COMPONENTS[name][self.home.kind]
-            self._group.start(command[0], [sys.executable, "-m", "airflow", *command])
+            self._start(name)
+
+    def _start(self, name: str) -> None:
+        command = COMPONENTS[name][self.home.kind]
+        self._group.start(command[0], [sys.executable, "-m", "airflow", *command])
 
     def wait_until_ready(self) -> str | None:
         """Wait for Airflow, then for the extension. Returns what is wrong with its settings, if anything."""
@@ -92,9 +97,24 @@ class LocalAirflow:
         return None
 
     def watch(self) -> NoReturn:
-        """Wait until a component ends (StartFailed) or a stop is asked for (StopAsked)."""
+        """Keep it running until it does not stay up (StartFailed) or a stop is asked for (StopAsked)."""
         while True:
-            self._look()
+            self._pause()
+            self._group.bury()
+            if ended := self._group.ended():
+                self._start_again(ended)
+
+    def _start_again(self, ended: Component) -> None:
+        """As a service manager would: on SQLite, Airflow's scheduler ends where a DAG is deleted during its run."""
+        why, now = self._why_ended(ended), time.monotonic()
+        again = now - self._restarted.get(ended.name, -RESTART_SECONDS) < RESTART_SECONDS
+        # All but the web server are called as their command is.
+        if again or ended.name not in COMPONENTS:
+            raise StartFailed(why)
+        say(f"{why}\nStarting it again.")
+        self._restarted[ended.name] = now
+        self._group.finish(ended)
+        self._start(ended.name)
 
     def stop(self) -> None:
         self._group.stop(STOP_SECONDS)

@@ -124,6 +124,8 @@ class Server:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+        said = (self.home / "run.log").read_text(errors="replace")
+        assert "Starting it again" not in said, f"A part of Airflow did not stay up:\n{said}"
 
 
 @contextmanager

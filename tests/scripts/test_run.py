@@ -102,7 +102,32 @@ def test_all_components_come_up_and_sigterm_leaves_none_of_them(run, tmp_path):
     assert all(re.search(rf"^ +{name} +\S{{16}}$", said, re.MULTILINE) for name in ("op", "user", "viewer"))
 
 
-def test_when_a_component_dies_the_rest_stop_and_its_log_is_shown(run, tmp_path):
+def kill_triggerer(process, known=()):
+    """Kill one that is not `known`, once there is one."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        for child in psutil.Process(process.pid).children():
+            if child.pid not in known and "triggerer" in child.cmdline():
+                child.kill()
+                return
+        time.sleep(0.1)
+    pytest.fail("no triggerer runs")
+
+
+def test_a_component_that_dies_is_started_again_unless_it_dies_at_once(run, tmp_path):
+    process = run("--port", "0", "--only", "web,triggerer", "--ready-file", str(tmp_path / "ready"))
+    output_until_ready(process, tmp_path / "ready")
+    # A killed triggerer leaves a process of its own to us.
+    known = {member.pid for member in psutil.Process(process.pid).children(recursive=True)}
+    kill_triggerer(process)
+    kill_triggerer(process, known)
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert said.count("triggerer ended with status -9. ") == 2
+    assert said.count("Starting it again.") == 1
+
+
+def test_when_the_web_server_dies_the_rest_stop_and_its_log_is_shown(run, tmp_path):
     process = run("--port", "0", "--only", "web", "--ready-file", str(tmp_path / "ready"))
     output_until_ready(process, tmp_path / "ready")
     family = psutil.Process(process.pid).children(recursive=True)
