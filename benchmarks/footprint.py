@@ -8,6 +8,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,6 +45,15 @@ from xtended.plugin import XtendedPlugin
 XtendedPlugin().{mounted}
 print("SECONDS", time.perf_counter() - began)
 """
+# What each task, each command and the scheduler do with every plugin that is installed.
+LOAD = """
+import time
+import airflow.plugins_manager
+began = time.perf_counter()
+from xtended.plugin import XtendedPlugin
+XtendedPlugin()
+print("SECONDS", time.perf_counter() - began)
+"""
 
 
 @dataclass(frozen=True)
@@ -61,11 +71,25 @@ WEB = {
 }
 
 
-def import_time(home: Path) -> Row:
-    """Medians over fresh processes, the files in the operating system's cache."""
+def import_time(home: Path) -> Iterator[Row]:
+    """In the web process, which mounts it, and in all others."""
     environment = {**clean_environment(home), "PYTHONPATH": HIDING}
     web = WEB[Home(environment).kind]
-    program = IMPORT.format(module=web.module, mounted=web.mounted)
+    median = _median_of(IMPORT.format(module=web.module, mounted=web.mounted), environment)
+    yield Row(
+        what=f"import time added to the {web.command}",
+        ours=f"{median:.2f} s",
+        other="-",
+        ratio="-",
+        target=f"<= {TARGET_SECONDS} s",
+        reached=median <= TARGET_SECONDS,
+    )
+    elsewhere = _median_of(LOAD, environment)
+    yield Row("import time added to any other process", f"{elsewhere * 1000:.1f} ms", "-", "-", "-", None)
+
+
+def _median_of(program: str, environment: Mapping[str, str]) -> float:
+    """Seconds that it prints: the median over fresh processes, the files in the operating system's cache."""
     seconds = []
     for _ in range(IMPORTS):
         done = subprocess.run(
@@ -74,15 +98,7 @@ def import_time(home: Path) -> Row:
         if done.returncode:
             sys.exit(f"Importing the extension failed:\n{done.stderr}")
         seconds.append(float(done.stdout.rpartition("SECONDS")[2]))
-    median = statistics.median(seconds)
-    return Row(
-        what=f"import time added to the {web.command}",
-        ours=f"{median:.2f} s",
-        other="-",
-        ratio="-",
-        target=f"<= {TARGET_SECONDS} s",
-        reached=median <= TARGET_SECONDS,
-    )
+    return statistics.median(seconds)
 
 
 def memory(home: Path) -> list[Row]:

@@ -97,7 +97,7 @@ def measure_footprint(options: argparse.Namespace, scratch: Path) -> Iterator[Ro
     home = scratch / "footprint"
     with started(home, 1):
         pass  # That its database is made is all.
-    yield footprint.import_time(home)
+    yield from footprint.import_time(home)
     yield from footprint.memory(home)
 
 
