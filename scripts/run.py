@@ -40,6 +40,7 @@ READY_SECONDS = 300.0
 # How long the extension may answer anything but 200 once Airflow itself is up.
 EXTENSION_SECONDS = 60.0
 STOP_SECONDS = 10.0
+# What ends again sooner than this after it was started again does not stay up.
 RESTART_SECONDS = 60.0
 LOOK_SECONDS = 0.25
 
@@ -108,7 +109,7 @@ class LocalAirflow:
         """As a service manager would: on SQLite, Airflow's scheduler ends where a DAG is deleted during its run."""
         why, now = self._why_ended(ended), time.monotonic()
         again = now - self._restarted.get(ended.name, -RESTART_SECONDS) < RESTART_SECONDS
-        # All but the web server are called as their command is.
+        # All but the web server have the name of their command; without it there is nothing to keep up.
         if again or ended.name not in COMPONENTS:
             raise StartFailed(why)
         say(f"{why}\nStarting it again.")

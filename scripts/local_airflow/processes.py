@@ -82,7 +82,7 @@ class ProcessGroup:
                     os.waitpid(child.pid, os.WNOHANG)
 
     def finish(self, component: Component) -> int:
-        """Forget a component that was meant to end. Returns its exit status."""
+        """Forget a component that has ended or is about to. Returns its exit status."""
         self.components.remove(component)
         return component.process.wait()
 

@@ -30,7 +30,7 @@ PAGES_PREFIX = "/xtended_api"
 
 
 def fastapi_apps() -> list[dict[str, Any]]:
-    """The applications, each with its prefix. A broken setting of ours makes one that says so of it."""
+    """The API and its pages. A broken setting of ours makes one that says so of the API."""
     mounted, spec = _api()
     pages = {"app": _pages(spec), "url_prefix": PAGES_PREFIX, "name": "Airflow Xtended pages"}
     return [*mounted, pages]
